@@ -1,0 +1,137 @@
+// The client: keys and payloads on a SIMD R Drive server. Safe to share between threads.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "simdrive/bytes.hpp"
+#include "simdrive/error.hpp"
+
+namespace simdrive {
+
+/// "No limit" wherever a time in seconds is asked for.
+inline constexpr double kNoLimit = std::numeric_limits<double>::infinity();
+
+/// How to reach a server. Times are seconds, sizes bytes.
+struct Options {
+  /// ws://host[:port][/path]; port 34129 and path /ws by default.
+  std::string url = "ws://127.0.0.1:34129/ws";
+  /// Name look-up, TCP connect, upgrade and dialect probe together.
+  double connect_timeout = 5.0;
+  /// One whole call, a reconnect included.
+  double timeout = 30.0;
+  /// Longest silence while a reply is due.
+  double idle_timeout = 60.0;
+  double close_timeout = 2.0;
+  double ping_interval = 20.0;
+  double ping_timeout = 60.0;
+  std::uint64_t max_value_size = std::uint64_t{1} << 30;
+  std::uint64_t max_key_size = std::uint64_t{1} << 20;
+  std::uint32_t max_inflight = 1024;
+  std::uint64_t max_inflight_bytes = std::uint64_t{256} << 20;
+  /// "auto", "d13" or "d21": the frame dialect that the server must speak.
+  std::string wire = "auto";
+};
+
+/// Lets a wait end early: asked about ten times a second while a call waits, and after each signal that reaches it.
+struct Interrupt {
+  void* context = nullptr;
+  /// Must not throw. Returns true when the call is to end with `Errc::interrupted`. Null: never.
+  bool (*requested)(void* context) = nullptr;
+};
+
+struct CallOptions {
+  /// Deadline of this call in seconds; negative: the client's `timeout`.
+  double timeout = -1.0;
+  Interrupt interrupt;
+};
+
+/// `sizes` entry of a key without a value.
+inline constexpr std::uint64_t kAbsent = std::numeric_limits<std::uint64_t>::max();
+
+/// Where values larger than `ReadResult::kSmall` go.
+struct Receiver {
+  void* context = nullptr;
+  /// Fills `targets` with one pointer per value, each with room for its size (ignored where kAbsent or 0). Called on
+  /// the thread that made the call, with no lock held; must not throw. False: the values cannot be taken, the call fails.
+  bool (*allocate)(void* context, const std::uint64_t* sizes, std::size_t count,
+                   std::uint8_t** targets) = nullptr;
+};
+
+/// The value of one key. Small values arrive in place, without a call to the receiver.
+struct ReadResult {
+  static constexpr std::size_t kSmall = 4096;
+  bool present = false;
+  bool in_place = false;
+  std::uint64_t size = 0;
+  std::uint8_t small[kSmall];  // uninitialised on purpose
+};
+
+/// What is known of the server at the other end.
+struct ServerInfo {
+  /// "d13" or "d21".
+  std::string dialect;
+};
+
+/// What a client has done since it was opened.
+struct ClientCounters {
+  std::uint64_t calls = 0;
+  std::uint64_t sends = 0;  // system calls that sent bytes
+  std::uint64_t connections = 0;
+};
+
+/// One client, one connection at a time. A lost connection is replaced by the next call. After fork() the child's copy
+/// opens a connection of its own. Every function may fail with `operation_timeout`, `connection_lost`,
+/// `connect_failed`, `connect_timeout`, `closed`, `protocol_error`, `server_error` or `overload`.
+class Client {
+ public:
+  /// Opens and verifies a connection (one round trip). Also: `configuration`, `handshake_failed`, `protocol_mismatch`.
+  static Result<Client> connect(Options options, Interrupt interrupt = {});
+  Client(Client&&) noexcept;
+  Client& operator=(Client&&) noexcept;
+  ~Client();
+
+  /// Stores `payload` under `key`. Also: `invalid_key`, `invalid_value`, both before a byte is sent.
+  Result<void> write(BytesView key, BytesView payload, const CallOptions& options = {});
+  /// Stores all entries in one request; the last of equal keys wins.
+  Result<void> batch_write(std::span<const KeyValue> entries, const CallOptions& options = {});
+  /// The payload under `key`, or nothing.
+  Result<std::optional<Bytes>> read(BytesView key, const CallOptions& options = {});
+  /// The same into memory of the caller's choice.
+  Result<void> read(BytesView key, const Receiver& receiver, ReadResult& result, const CallOptions& options = {});
+  /// One payload per key, in order.
+  Result<std::vector<std::optional<Bytes>>> batch_read(std::span<const BytesView> keys,
+                                                       const CallOptions& options = {});
+  Result<void> batch_read(std::span<const BytesView> keys, const Receiver& receiver, const CallOptions& options = {});
+  /// Removes a key; no error if it is absent. Python: `delete`.
+  Result<void> erase(BytesView key, const CallOptions& options = {});
+  Result<bool> exists(BytesView key, const CallOptions& options = {});
+  /// Number of keys.
+  Result<std::uint64_t> size(const CallOptions& options = {});
+  Result<bool> empty(const CallOptions& options = {});
+  /// Bytes of the server's store file.
+  Result<std::uint64_t> file_size(const CallOptions& options = {});
+  /// Seconds that one round trip takes.
+  Result<double> ping(const CallOptions& options = {});
+  Result<ServerInfo> server_info(const CallOptions& options = {});
+
+  /// Ends the connection; calls under way fail with `closed`. Idempotent.
+  void close() noexcept;
+  [[nodiscard]] bool closed() const noexcept;
+  [[nodiscard]] const Options& options() const noexcept;
+  [[nodiscard]] ClientCounters counters() const noexcept;
+  /// host:port/path, as messages name it.
+  [[nodiscard]] const std::string& endpoint() const noexcept;
+
+ private:
+  struct Impl;
+  explicit Client(std::unique_ptr<Impl> impl) noexcept;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace simdrive

@@ -1,0 +1,132 @@
+// One connection shared by many threads: whoever waits for a reply does the work of all who wait.
+//
+// Leader and follower (docs/design/threads.md): one waiting caller, the leader, receives for everybody and sleeps in
+// poll() without the mutex; the others sleep on their call's condition. Whoever finds nobody sending becomes the
+// sender, and sends what others have queued meanwhile. Everything below is under `mutex_` unless it says otherwise.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <vector>
+
+#include "client/call.hpp"
+#include "client/url.hpp"
+#include "net/websocket.hpp"
+#include "rpc/reply_reader.hpp"
+#include "simdrive/client.hpp"
+
+namespace simdrive::client {
+
+class Connection final : public net::Events, public rpc::PendingCalls {
+ public:
+  /// Connects, upgrades and probes the dialect within `deadline`.
+  static Result<std::shared_ptr<Connection>> open(const Endpoint& endpoint, const Options& options,
+                                                  net::TimePoint deadline, const Interrupt& interrupt);
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+
+  /// How a call ended on this connection; `not_started`: the connection had gone before, try another.
+  enum class Ran : std::uint8_t { finished, not_started };
+
+  /// Carries one call out on the calling thread. The result is in the call.
+  Ran execute(Call& call);
+
+  /// Ends the connection; calls under way fail with `reason`. Any thread.
+  void close(const Error& reason) noexcept;
+  /// Whether new calls may start here. Needs no lock.
+  [[nodiscard]] bool usable() const noexcept { return !broken() && !retired_.load(std::memory_order_acquire); }
+  [[nodiscard]] bool broken() const noexcept { return broken_flag_.load(std::memory_order_acquire); }
+  [[nodiscard]] rpc::Dialect dialect() const noexcept { return dialect_; }
+  [[nodiscard]] std::uint64_t sends() const noexcept { return sends_.load(std::memory_order_relaxed); }
+  /// Once a second, from the process thread: answers pings, sends them, notices a dead peer. Never waits.
+  void tick(net::TimePoint now);
+  /// In the child of fork(): lets go of the descriptor, says nothing to the peer.
+  void abandon_after_fork() noexcept { ws_->abandon(); }
+
+  // net::Events
+  MutableBytes need() override;
+  void received(std::size_t n, bool binary, bool message_done) override;
+  void message_sent() override {}
+  void broken(Error error) override;
+  // rpc::PendingCalls
+  rpc::ReplySink* find(std::uint32_t request_id, std::uint64_t method_id) override;
+  /// A call's reply is complete.
+  void on_finished(Call& call);
+
+ private:
+  using Lock = std::unique_lock<std::mutex>;
+  static constexpr std::size_t kSlots = 4096;
+
+  explicit Connection(const Options& options) : options_(options), slots_(kSlots) {}
+  Result<void> probe(net::TimePoint deadline, const Interrupt& interrupt);
+  Result<void> judge_probe();
+
+  // calls
+  bool admit(Lock& lock, Call& call);
+  void enroll(Call& call);
+  void release(Call& call);
+  void fail(Call& call, Error error);
+  void abandon(Call& call, Error error);
+  void break_connection(Error error);
+
+  // sending
+  void send_queued(Lock& lock);
+  bool compose();
+  void compose_small();
+  void compose_chunk(Call& call);
+  void append_request(Call& call);
+  void unqueue(Call& call);
+  [[nodiscard]] std::size_t framed_size(const Call& call) const;
+
+  // waiting
+  void wait_for(Lock& lock, Call& call);
+  void lead(Lock& lock, Call& call, net::TimePoint now);
+  void follow(Lock& lock, Call& call, net::TimePoint now);
+  void sleep(Lock& lock, Call& call, net::TimePoint now);
+  void allocate(Lock& lock, Call& call);
+  void pass_leadership() noexcept;
+  void check_interrupt(Lock& lock, Call& call);
+  void receive();
+
+  const Options options_;
+  std::mutex mutex_;
+  std::unique_ptr<net::WebSocket> ws_;
+  rpc::Dialect dialect_ = rpc::Dialect::d13;
+  std::optional<rpc::ReplyReader> reader_;
+  Bytes probe_answer_;
+  bool probe_answered_ = false;
+
+  std::vector<Call*> slots_;  // by request id
+  Call* active_ = nullptr;    // every call under way
+  Call* queue_head_ = nullptr;
+  Call* queue_tail_ = nullptr;
+  std::uint32_t next_id_ = 3;
+  std::uint32_t inflight_ = 0;
+  std::uint64_t inflight_bytes_ = 0;
+  std::uint32_t timeouts_in_a_row_ = 0;
+  std::condition_variable room_;
+  std::uint32_t waiting_for_room_ = 0;
+
+  Bytes out_;
+  std::vector<BytesView> pieces_;
+  bool sending_ = false;
+  bool send_blocked_ = false;
+
+  Call* leader_ = nullptr;
+  bool leader_sleeps_ = false;
+  bool heard_ = false;  // bytes came since the last wait
+  net::WakeUp wake_up_;
+  net::TimePoint last_traffic_{};
+  net::TimePoint last_received_{};
+  bool ping_sent_ = false;
+
+  Error broken_error_;
+  std::atomic<bool> broken_flag_{false};
+  std::atomic<bool> retired_{false};
+  std::atomic<std::uint64_t> sends_{0};
+};
+
+}  // namespace simdrive::client

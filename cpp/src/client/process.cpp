@@ -1,0 +1,111 @@
+#include "client/process.hpp"
+
+#include <pthread.h>
+
+#include <algorithm>
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <new>
+#include <system_error>
+#include <thread>
+#include <vector>
+
+#include "client/connection.hpp"
+
+namespace simdrive::client {
+
+namespace {
+
+constexpr std::chrono::seconds kTick{1};
+
+struct Process {
+  std::mutex mutex;
+  std::condition_variable more;
+  std::vector<std::weak_ptr<Connection>> connections;
+  std::vector<ForkAware*> objects;
+  bool running = false;
+};
+
+// Never destroyed: the thread may outlive static destruction.
+Process& process() {
+  static Process& instance = *new Process;
+  return instance;
+}
+
+void before_fork() { process().mutex.lock(); }
+void after_fork_in_parent() { process().mutex.unlock(); }
+
+void after_fork_in_child() {
+  // The thread and whoever held these are gone: new ones, in place.
+  Process& p = process();
+  ::new (&p.mutex) std::mutex;
+  ::new (&p.more) std::condition_variable;
+  ::new (&p.connections) std::vector<std::weak_ptr<Connection>>;
+  p.running = false;
+  for (ForkAware* object : p.objects) object->after_fork_in_child();
+}
+
+std::vector<std::shared_ptr<Connection>> living(Process& p) {
+  std::vector<std::shared_ptr<Connection>> out;
+  std::erase_if(p.connections, [&](const std::weak_ptr<Connection>& w) {
+    auto c = w.lock();
+    if (!c || c->broken()) return true;
+    out.push_back(std::move(c));
+    return false;
+  });
+  return out;
+}
+
+void look_after_connections() {
+  Process& p = process();
+  std::unique_lock lock(p.mutex);
+  for (;;) {
+    if (p.connections.empty()) {
+      p.more.wait(lock);
+    } else {
+      p.more.wait_for(lock, kTick);
+    }
+    auto connections = living(p);
+    lock.unlock();
+    const auto now = net::Clock::now();
+    for (const auto& c : connections) c->tick(now);
+    connections.clear();
+    lock.lock();
+  }
+}
+
+}  // namespace
+
+void keep_alive(const std::shared_ptr<Connection>& connection) {
+  Process& p = process();
+  const std::lock_guard lock(p.mutex);
+  p.connections.push_back(connection);
+  if (p.running) {
+    if (p.connections.size() == 1) p.more.notify_one();
+    return;
+  }
+  try {
+    std::thread(look_after_connections).detach();
+    p.running = true;
+  } catch (const std::system_error&) {
+    // No thread to be had: clients in use look after themselves, and the next connection tries again.
+    p.running = false;
+  }
+}
+
+void register_fork_aware(ForkAware& object) {
+  static const int installed = ::pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+  (void)installed;
+  Process& p = process();
+  const std::lock_guard lock(p.mutex);
+  p.objects.push_back(&object);
+}
+
+void unregister_fork_aware(ForkAware& object) noexcept {
+  Process& p = process();
+  const std::lock_guard lock(p.mutex);
+  std::erase(p.objects, &object);
+}
+
+}  // namespace simdrive::client

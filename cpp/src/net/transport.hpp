@@ -1,0 +1,126 @@
+// The stream under Beast: it keeps one pending read and one pending write; the owner makes the system calls.
+#pragma once
+
+#include <sys/uio.h>
+
+#include <array>
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/error.hpp>
+#include <boost/beast/core/role.hpp>
+
+#include "net/op_queue.hpp"
+#include "net/socket.hpp"
+
+namespace simdrive::net {
+
+/// Plain TCP. TLS and unix sockets join as other classes of this shape. Guarded by the owner's mutex, except that
+/// `send_pending` may run without it: nobody else touches a pending write.
+class PlainTransport {
+ public:
+  using executor_type = QueueExecutor;
+
+  PlainTransport(OpQueue& queue, Socket socket) noexcept : queue_(&queue), socket_(std::move(socket)) {}
+  PlainTransport(const PlainTransport&) = delete;
+  PlainTransport& operator=(const PlainTransport&) = delete;
+  ~PlainTransport() {
+    queue_->discard(read_op_);
+    queue_->discard(write_op_);
+  }
+
+  executor_type get_executor() const noexcept { return QueueExecutor(*queue_); }
+  [[nodiscard]] Socket& socket() noexcept { return socket_; }
+  [[nodiscard]] bool reading() const noexcept { return read_op_ != nullptr; }
+  [[nodiscard]] bool writing() const noexcept { return write_op_ != nullptr; }
+
+  template <class Buffers, class Handler>
+  auto async_read_some(const Buffers& buffers, Handler&& handler) {
+    return boost::asio::async_initiate<Handler, void(ErrorCode, std::size_t)>(
+        [this](auto h, const Buffers& b) {
+          read_count_ = fill(read_, b);
+          Op* op = queue_->make_io(std::move(h));
+          if (read_count_ == 0) {
+            queue_->push(op);  // an empty read completes with nothing
+          } else {
+            read_op_ = op;
+          }
+        },
+        handler, buffers);
+  }
+
+  template <class Buffers, class Handler>
+  auto async_write_some(const Buffers& buffers, Handler&& handler) {
+    return boost::asio::async_initiate<Handler, void(ErrorCode, std::size_t)>(
+        [this](auto h, const Buffers& b) {
+          write_count_ = fill(write_, b);
+          Op* op = queue_->make_io(std::move(h));
+          if (write_count_ == 0) {
+            queue_->push(op);
+          } else {
+            write_op_ = op;
+          }
+        },
+        handler, buffers);
+  }
+
+  /// One receive into the pending read.
+  IoResult receive_pending() noexcept { return socket_.receive({read_.data(), read_count_}); }
+  /// One send of the pending write. Needs no lock.
+  IoResult send_pending() noexcept { return socket_.send({write_.data(), write_count_}); }
+  void complete_read(ErrorCode ec, std::size_t n) noexcept { complete(read_op_, ec, n); }
+  void complete_write(ErrorCode ec, std::size_t n) noexcept { complete(write_op_, ec, n); }
+  [[nodiscard]] std::size_t read_space() const noexcept {
+    std::size_t n = 0;
+    for (std::size_t i = 0; i < read_count_; ++i) n += read_[i].iov_len;
+    return n;
+  }
+
+ private:
+  static constexpr std::size_t kPieces = 16;
+  using Pieces = std::array<iovec, kPieces>;
+
+  template <class Buffers>
+  static std::size_t fill(Pieces& pieces, const Buffers& buffers) {
+    std::size_t n = 0;
+    for (auto it = boost::asio::buffer_sequence_begin(buffers); it != boost::asio::buffer_sequence_end(buffers); ++it) {
+      const auto b = *it;
+      if (b.size() == 0) continue;
+      if (n == kPieces) break;
+      pieces[n++] = {const_cast<void*>(static_cast<const void*>(b.data())), b.size()};
+    }
+    return n;
+  }
+
+  void complete(Op*& slot, ErrorCode ec, std::size_t n) noexcept {
+    Op* op = std::exchange(slot, nullptr);
+    if (!op) return;
+    op->ec = ec;
+    op->bytes = n;
+    queue_->push(op);
+  }
+
+  OpQueue* queue_;
+  Socket socket_;
+  Pieces read_{};
+  Pieces write_{};
+  std::size_t read_count_ = 0;
+  std::size_t write_count_ = 0;
+  Op* read_op_ = nullptr;
+  Op* write_op_ = nullptr;
+};
+
+// Beast looks these three up by argument.
+inline void teardown(boost::beast::role_type, PlainTransport& t, ErrorCode& ec) {
+  t.socket().shutdown();
+  ec = {};
+}
+
+template <class Handler>
+void async_teardown(boost::beast::role_type, PlainTransport& t, Handler&& handler) {
+  t.socket().shutdown();
+  t.get_executor().execute([h = std::forward<Handler>(handler)]() mutable { std::move(h)(ErrorCode{}); });
+}
+
+inline void beast_close_socket(PlainTransport& t) { t.socket().shutdown(); }
+
+}  // namespace simdrive::net

@@ -1,0 +1,240 @@
+#include "net/websocket.hpp"
+
+#include <boost/beast/core/bind_handler.hpp>
+#include <boost/beast/http/field.hpp>
+#include <boost/beast/websocket/error.hpp>
+#include <boost/beast/websocket/rfc6455.hpp>
+#include <boost/beast/websocket/stream.hpp>
+#include <vector>
+
+#include "net/op_queue.hpp"
+#include "net/transport.hpp"
+
+namespace simdrive::net {
+
+namespace asio = boost::asio;
+namespace websocket = boost::beast::websocket;
+
+namespace {
+
+// One 64 KiB chunk with its frame header is masked and sent in one piece.
+constexpr std::size_t kWriteBuffer = 65536 + 4096;
+constexpr std::size_t kMessageMax = std::size_t{64} << 20;
+
+Error broken_error(const ErrorCode& ec) {
+  if (ec == asio::error::eof || ec == websocket::error::closed) {
+    return {Errc::connection_lost, "the server closed the connection"};
+  }
+  // Beast's own codes are violations of RFC 6455 by the peer; the rest come from the socket.
+  const bool protocol = ec.category() == make_error_code(websocket::error::closed).category();
+  return {protocol ? Errc::protocol_error : Errc::connection_lost, ec.message()};
+}
+
+}  // namespace
+
+struct WebSocket::Impl {
+  Impl(Socket socket, Events& owner) : events(owner), stream(queue, std::move(socket)) {
+    // Deadlines are the owner's; Beast's timer stays idle.
+    stream.set_option(websocket::stream_base::timeout{websocket::stream_base::none(), websocket::stream_base::none(),
+                                                      false});
+    stream.set_option(websocket::stream_base::decorator(
+        [](websocket::request_type& r) { r.set(boost::beast::http::field::user_agent, "simdrive"); }));
+    stream.auto_fragment(false);
+    stream.write_buffer_bytes(kWriteBuffer);
+    stream.read_message_max(kMessageMax);
+    stream.binary(true);
+    pieces.reserve(32);
+  }
+
+  /// Gives each operation the connection's recycled memory.
+  template <void (Impl::*Member)(ErrorCode, std::size_t)>
+  struct Handler {
+    using allocator_type = PoolAllocator<void>;
+    using executor_type = QueueExecutor;
+    Impl* self;
+    [[nodiscard]] allocator_type get_allocator() const noexcept { return allocator_type(self->queue.pool()); }
+    [[nodiscard]] executor_type get_executor() const noexcept { return QueueExecutor(self->queue); }
+    void operator()(ErrorCode ec, std::size_t n = 0) const { (self->*Member)(ec, n); }
+  };
+
+  void on_handshake(ErrorCode ec, std::size_t) {
+    handshake_done = true;
+    handshake_error = ec;
+  }
+
+  void on_read(ErrorCode ec, std::size_t n) {
+    read_armed = false;
+    if (ec) return fail(ec);
+    events.received(n, stream.got_binary(), stream.is_message_done());
+  }
+
+  void on_write(ErrorCode ec, std::size_t) {
+    write_armed = false;
+    if (ec) return fail(ec);
+    events.message_sent();
+  }
+
+  void on_ping(ErrorCode ec, std::size_t) {
+    if (ec) fail(ec);
+  }
+
+  void on_close(ErrorCode, std::size_t) {}
+
+  void fail(ErrorCode ec) {
+    if (failed) return;
+    failed = true;
+    events.broken(broken_error(ec));
+  }
+
+  void arm_read() {
+    if (read_armed || failed) return;
+    const MutableBytes space = events.need();
+    if (space.empty()) return;
+    read_armed = true;
+    stream.async_read_some(asio::mutable_buffer(space.data(), space.size()), Handler<&Impl::on_read>{this});
+  }
+
+  PlainTransport& transport() { return stream.next_layer(); }
+
+  /// One receive; false when nothing came.
+  bool receive_once(std::size_t& total) {
+    PlainTransport& t = transport();
+    if (!t.reading() || dry) return false;
+    const std::size_t space = t.read_space();
+    const IoResult r = t.receive_pending();
+    switch (r.status) {
+      case IoStatus::ok:
+        // A short receive emptied the socket: no second call to learn that nothing is left.
+        dry = r.bytes < space;
+        total += r.bytes;
+        t.complete_read({}, r.bytes);
+        return true;
+      case IoStatus::would_block: dry = true; return false;
+      case IoStatus::end: t.complete_read(asio::error::eof, 0); return true;
+      case IoStatus::failed: t.complete_read(ErrorCode(r.error, boost::system::generic_category()), 0); return true;
+    }
+    return false;
+  }
+
+  Result<void> upgrade(const std::string& authority, const std::string& path, TimePoint deadline) {
+    websocket::response_type response;
+    stream.async_handshake(response, authority, path, Handler<&Impl::on_handshake>{this});
+    PlainTransport& t = transport();
+    while (!handshake_done) {
+      queue.run();
+      if (handshake_done) break;
+      if (t.writing()) {
+        const IoResult r = t.send_pending();
+        if (r.status != IoStatus::would_block) {
+          complete_send(r);
+          continue;
+        }
+      }
+      std::size_t got = 0;
+      dry = false;
+      if (receive_once(got)) continue;
+      if (Clock::now() >= deadline) return Error{Errc::connect_timeout, "no answer to the WebSocket upgrade"};
+      (void)wait(t.socket().fd(), t.writing(), nullptr, deadline);
+    }
+    dry = false;
+    if (!handshake_error) return {};
+    if (handshake_error == websocket::error::upgrade_declined) {
+      return Error{Errc::handshake_failed, "the server declined the WebSocket upgrade with HTTP status " +
+                                               std::to_string(response.result_int())};
+    }
+    return Error{Errc::handshake_failed, "the answer to the WebSocket upgrade is not valid: " +
+                                             handshake_error.message()};
+  }
+
+  void complete_send(const IoResult& r) {
+    switch (r.status) {
+      case IoStatus::ok: transport().complete_write({}, r.bytes); break;
+      case IoStatus::would_block: break;
+      case IoStatus::end:
+      case IoStatus::failed:
+        transport().complete_write(ErrorCode(r.error, boost::system::generic_category()), 0);
+        break;
+    }
+  }
+
+  // The queue is declared first: operations in the stream live in its pool.
+  OpQueue queue;
+  Events& events;
+  websocket::stream<PlainTransport, false> stream;
+  std::vector<asio::const_buffer> pieces;
+  ErrorCode handshake_error;
+  bool handshake_done = false;
+  bool read_armed = false;
+  bool write_armed = false;
+  bool failed = false;
+  bool dry = false;
+};
+
+WebSocket::WebSocket(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+
+// Queued operations refer to the stream: they go first.
+WebSocket::~WebSocket() {
+  if (impl_) impl_->queue.clear();
+}
+
+Result<std::unique_ptr<WebSocket>> WebSocket::connect(const std::string& host, std::uint16_t port,
+                                                      const std::string& path, TimePoint deadline, Events& events) {
+  auto socket = connect_tcp(host, port, deadline);
+  if (!socket) return std::move(socket).error();
+  auto impl = std::make_unique<Impl>(std::move(socket).value(), events);
+  const bool v6 = host.find(':') != std::string::npos;
+  const std::string authority = (v6 ? "[" + host + "]" : host) + ":" + std::to_string(port);
+  auto up = impl->upgrade(authority, path, deadline);
+  std::unique_ptr<WebSocket> ws(new WebSocket(std::move(impl)));
+  if (!up) return std::move(up).error();
+  return ws;
+}
+
+void WebSocket::write(std::span<const BytesView> pieces) {
+  impl_->pieces.clear();
+  for (const BytesView p : pieces) impl_->pieces.emplace_back(p.data(), p.size());
+  impl_->write_armed = true;
+  impl_->stream.async_write(impl_->pieces, Impl::Handler<&Impl::on_write>{impl_.get()});
+}
+
+bool WebSocket::write_under_way() const noexcept { return impl_->write_armed; }
+
+void WebSocket::ping() { impl_->stream.async_ping({}, Impl::Handler<&Impl::on_ping>{impl_.get()}); }
+
+std::size_t WebSocket::receive_all() {
+  std::size_t total = 0;
+  do {
+    impl_->queue.run();
+    impl_->arm_read();
+    impl_->queue.run();
+  } while (!impl_->failed && (impl_->receive_once(total) || (!impl_->read_armed && !impl_->events.need().empty())));
+  return total;
+}
+
+void WebSocket::run() { impl_->queue.run(); }
+bool WebSocket::has_send() const noexcept { return impl_->transport().writing(); }
+IoResult WebSocket::send_some() noexcept { return impl_->transport().send_pending(); }
+
+void WebSocket::complete_send(const IoResult& result) {
+  impl_->complete_send(result);
+  impl_->queue.run();
+}
+
+void WebSocket::set_readable() noexcept { impl_->dry = false; }
+int WebSocket::fd() const noexcept { return impl_->transport().socket().fd(); }
+void WebSocket::quick_ack() noexcept { impl_->transport().socket().quick_ack(); }
+void WebSocket::shutdown() noexcept { impl_->transport().socket().shutdown(); }
+
+void WebSocket::close() noexcept {
+  if (!impl_->failed && !impl_->write_armed && !impl_->transport().writing()) {
+    impl_->stream.async_close(websocket::close_code::normal, Impl::Handler<&Impl::on_close>{impl_.get()});
+    impl_->queue.run();
+    if (impl_->transport().writing()) (void)impl_->transport().send_pending();
+  }
+  impl_->failed = true;
+  shutdown();
+}
+
+void WebSocket::abandon() noexcept { impl_->transport().socket().close(); }
+
+}  // namespace simdrive::net

@@ -1,0 +1,73 @@
+// One client-side WebSocket connection, pumped by its owner. No Boost type shows here.
+//
+// Not thread safe: every member is called under the owner's mutex, except send_some(), which may run without it
+// (nobody else touches a pending write), and wait(), which must.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "net/socket.hpp"
+#include "simdrive/bytes.hpp"
+#include "simdrive/error.hpp"
+
+namespace simdrive::net {
+
+/// What the owner is told and asked; always from within a pump function, under the owner's mutex.
+class Events {
+ public:
+  /// Where the next received bytes go. Empty: do not read now.
+  virtual MutableBytes need() = 0;
+  /// `n` bytes of a message landed in need().
+  virtual void received(std::size_t n, bool binary, bool message_done) = 0;
+  /// The last message given to write() is on its way; the next may follow.
+  virtual void message_sent() = 0;
+  /// Nothing more will come or go.
+  virtual void broken(Error error) = 0;
+
+ protected:
+  ~Events() = default;
+};
+
+class WebSocket {
+ public:
+  /// Connects and upgrades within `deadline`. `events` must outlive the object.
+  static Result<std::unique_ptr<WebSocket>> connect(const std::string& host, std::uint16_t port,
+                                                    const std::string& path, TimePoint deadline, Events& events);
+  WebSocket(const WebSocket&) = delete;
+  WebSocket& operator=(const WebSocket&) = delete;
+  ~WebSocket();
+
+  /// Sends one binary message. The pieces stay valid until message_sent() or until the object is gone.
+  void write(std::span<const BytesView> pieces);
+  [[nodiscard]] bool write_under_way() const noexcept;
+  void ping();
+
+  /// Runs what is queued and, if bytes are wanted, receives until the socket is dry. Returns the bytes received.
+  std::size_t receive_all();
+  /// Runs what is queued.
+  void run();
+  [[nodiscard]] bool has_send() const noexcept;
+  IoResult send_some() noexcept;
+  void complete_send(const IoResult& result);
+
+  /// poll() said that the socket can be read.
+  void set_readable() noexcept;
+  [[nodiscard]] int fd() const noexcept;
+  void quick_ack() noexcept;
+  /// Ends both directions; whoever waits on the socket wakes up.
+  void shutdown() noexcept;
+  /// Sends a Close frame if that can be done at once, and ends both directions.
+  void close() noexcept;
+  /// After fork(): closes this process's copy of the descriptor and says nothing to the peer.
+  void abandon() noexcept;
+
+ private:
+  struct Impl;
+  explicit WebSocket(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace simdrive::net

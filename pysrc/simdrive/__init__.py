@@ -1,0 +1,61 @@
+"""A client for SIMD R Drive, the append-only single-file key/value store.
+
+>>> import simdrive
+>>> client = simdrive.connect("ws://127.0.0.1:34129")  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from simdrive import hashing
+from simdrive._core import __version__
+from simdrive.client import Client, Options, ServerInfo, connect
+from simdrive.errors import (
+    BufferTooSmallError,
+    ClosedError,
+    ConfigurationError,
+    ConnectError,
+    ConnectionError,
+    ConnectionLostError,
+    ConnectTimeout,
+    HandshakeError,
+    InvalidKeyError,
+    InvalidValueError,
+    OperationTimeout,
+    OutOfMemoryError,
+    OverloadError,
+    ProtocolError,
+    ProtocolMismatchError,
+    ServerError,
+    SimdriveError,
+    TimeoutError,
+    UnsupportedOperationError,
+)
+from simdrive.hashing import NamespaceHasher
+
+# ConnectionError and TimeoutError are attributes, but not exported: a star import must not hide the built-in ones.
+__all__ = [
+    "BufferTooSmallError",
+    "Client",
+    "ClosedError",
+    "ConfigurationError",
+    "ConnectError",
+    "ConnectTimeout",
+    "ConnectionLostError",
+    "HandshakeError",
+    "InvalidKeyError",
+    "InvalidValueError",
+    "NamespaceHasher",
+    "OperationTimeout",
+    "Options",
+    "OutOfMemoryError",
+    "OverloadError",
+    "ProtocolError",
+    "ProtocolMismatchError",
+    "ServerError",
+    "ServerInfo",
+    "SimdriveError",
+    "UnsupportedOperationError",
+    "__version__",
+    "connect",
+    "hashing",
+]

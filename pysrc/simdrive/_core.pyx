@@ -1,0 +1,18 @@
+# The one extension module: a spine that includes a piece for each public layer of the C++ core.
+# cython: language_level=3, boundscheck=False, wraparound=False, embedsignature=True
+# cython: embedsignature.format=python, freethreading_compatible=False
+"""The compiled part of simdrive. Import from `simdrive` instead."""
+
+include "_cython/errors.pxi"
+include "_cython/buffers.pxi"
+include "_cython/hash.pxi"
+include "_cython/wire.pxi"
+include "_cython/client.pxi"
+
+
+cdef extern from "simdrive/version.hpp" namespace "simdrive":
+    cdef cppclass _StringView "std::string_view":
+        const char* data()
+    const _StringView kVersion
+
+__version__ = (<bytes> kVersion.data()).decode("ascii")

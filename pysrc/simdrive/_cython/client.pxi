@@ -1,0 +1,652 @@
+# simdrive::Client for Python.
+#
+# Ownership: a caller's buffers are locked (Py_buffer, or a reference to immutable bytes) until the call returns, and
+# the core borrows them for that long. Results are bytes objects that the core fills while nobody else knows them.
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.exc cimport PyErr_CheckSignals
+from cpython.list cimport PyList_New, PyList_SET_ITEM
+from cpython.mem cimport PyMem_Free, PyMem_Malloc
+from cpython.ref cimport Py_INCREF, PyObject
+from libc.stddef cimport size_t
+from libc.stdint cimport uint8_t, uint64_t
+from libc.string cimport memcpy
+from libcpp cimport bool as cbool
+
+from simdrive._cython.libsimdrive.client cimport (
+    CCallOptions, CClient, CCounters, CInterrupt, COptions, CReadResult, CReceiver, kAbsent, kNoLimit,
+)
+
+import os as _os
+import threading as _threading
+from collections.abc import Mapping as _Mapping
+
+from simdrive.errors import ConfigurationError as _ConfigurationError
+
+
+cdef extern from "pythread.h":
+    unsigned long PyThread_get_thread_ident() noexcept nogil
+
+
+cdef extern from "Python.h":
+    PyObject* simdrive_new_bytes "PyBytes_FromStringAndSize"(const char*, Py_ssize_t)
+    void simdrive_clear_error "PyErr_Clear"()
+    # Declared without `except`: a signal handler's exception stays set for the caller to find.
+    int simdrive_check_signals "PyErr_CheckSignals"()
+
+
+cdef extern from *:
+    """
+    #include <cstdint>
+    #include <memory>
+    #include <span>
+    #include <vector>
+
+    #include "simdrive/client.hpp"
+
+    namespace {
+
+    // Cython has no place for Result<T> (no default constructor): values and errors come out through pointers.
+    using simdrive::BytesView;
+
+    struct Flat {
+      const uint8_t* data;
+      size_t size;
+    };
+
+    template <class R>
+    bool keep_error(R& r, simdrive::Error& error) {
+      if (r) return true;
+      error = std::move(r).error();
+      return false;
+    }
+
+    simdrive::Client* sd_connect(const simdrive::Options& o, simdrive::Interrupt i, simdrive::Error& error) {
+      auto r = simdrive::Client::connect(o, i);
+      if (!keep_error(r, error)) return nullptr;
+      return new simdrive::Client(std::move(r).value());
+    }
+    bool sd_write(simdrive::Client& c, Flat k, Flat v, const simdrive::CallOptions& o, simdrive::Error& error) {
+      auto r = c.write({k.data, k.size}, {v.data, v.size}, o);
+      return keep_error(r, error);
+    }
+    bool sd_batch_write(simdrive::Client& c, const Flat* kv, size_t n, const simdrive::CallOptions& o,
+                        simdrive::Error& error) {
+      std::vector<simdrive::KeyValue> entries(n);
+      for (size_t i = 0; i < n; ++i) {
+        entries[i] = {{kv[2 * i].data, kv[2 * i].size}, {kv[2 * i + 1].data, kv[2 * i + 1].size}};
+      }
+      auto r = c.batch_write(entries, o);
+      return keep_error(r, error);
+    }
+    bool sd_read(simdrive::Client& c, Flat k, const simdrive::Receiver& to, simdrive::ReadResult& result,
+                 const simdrive::CallOptions& o, simdrive::Error& error) {
+      auto r = c.read({k.data, k.size}, to, result, o);
+      return keep_error(r, error);
+    }
+    bool sd_batch_read(simdrive::Client& c, const Flat* k, size_t n, const simdrive::Receiver& to,
+                       const simdrive::CallOptions& o, simdrive::Error& error) {
+      std::vector<BytesView> keys(n);
+      for (size_t i = 0; i < n; ++i) keys[i] = {k[i].data, k[i].size};
+      auto r = c.batch_read(keys, to, o);
+      return keep_error(r, error);
+    }
+    bool sd_erase(simdrive::Client& c, Flat k, const simdrive::CallOptions& o, simdrive::Error& error) {
+      auto r = c.erase({k.data, k.size}, o);
+      return keep_error(r, error);
+    }
+    template <class R, class T>
+    bool keep(R r, T& out, simdrive::Error& error) {
+      if (!keep_error(r, error)) return false;
+      out = static_cast<T>(r.value());
+      return true;
+    }
+    bool sd_exists(simdrive::Client& c, Flat k, const simdrive::CallOptions& o, uint64_t& out,
+                   simdrive::Error& error) {
+      return keep(c.exists({k.data, k.size}, o), out, error);
+    }
+    bool sd_size(simdrive::Client& c, const simdrive::CallOptions& o, uint64_t& out, simdrive::Error& error) {
+      return keep(c.size(o), out, error);
+    }
+    bool sd_empty(simdrive::Client& c, const simdrive::CallOptions& o, uint64_t& out, simdrive::Error& error) {
+      return keep(c.empty(o), out, error);
+    }
+    bool sd_file_size(simdrive::Client& c, const simdrive::CallOptions& o, uint64_t& out, simdrive::Error& error) {
+      return keep(c.file_size(o), out, error);
+    }
+    bool sd_ping(simdrive::Client& c, const simdrive::CallOptions& o, double& out, simdrive::Error& error) {
+      return keep(c.ping(o), out, error);
+    }
+    bool sd_dialect(simdrive::Client& c, const simdrive::CallOptions& o, std::string& out, simdrive::Error& error) {
+      auto r = c.server_info(o);
+      if (!keep_error(r, error)) return false;
+      out = r.value().dialect;
+      return true;
+    }
+
+    }  // namespace
+    """
+    cdef struct Flat:
+        const uint8_t* data
+        size_t size
+
+    CClient* sd_connect(const COptions& o, CInterrupt i, Error& e) except +raise_unexpected nogil
+    cbool sd_write(CClient&, Flat, Flat, const CCallOptions&, Error&) except +raise_unexpected nogil
+    cbool sd_batch_write(CClient&, const Flat*, size_t, const CCallOptions&, Error&) except +raise_unexpected nogil
+    cbool sd_read(
+        CClient&, Flat, const CReceiver&, CReadResult&, const CCallOptions&, Error&
+    ) except +raise_unexpected nogil
+    cbool sd_batch_read(
+        CClient&, const Flat*, size_t, const CReceiver&, const CCallOptions&, Error&
+    ) except +raise_unexpected nogil
+    cbool sd_erase(CClient&, Flat, const CCallOptions&, Error&) except +raise_unexpected nogil
+    cbool sd_exists(CClient&, Flat, const CCallOptions&, uint64_t&, Error&) except +raise_unexpected nogil
+    cbool sd_size(CClient&, const CCallOptions&, uint64_t&, Error&) except +raise_unexpected nogil
+    cbool sd_empty(CClient&, const CCallOptions&, uint64_t&, Error&) except +raise_unexpected nogil
+    cbool sd_file_size(CClient&, const CCallOptions&, uint64_t&, Error&) except +raise_unexpected nogil
+    cbool sd_ping(CClient&, const CCallOptions&, double&, Error&) except +raise_unexpected nogil
+    cbool sd_dialect(CClient&, const CCallOptions&, string&, Error&) except +raise_unexpected nogil
+
+
+cdef unsigned long _main_thread = _threading.main_thread().ident
+
+
+def _note_main_thread():
+    global _main_thread
+    _main_thread = _threading.main_thread().ident
+
+
+if hasattr(_os, "register_at_fork"):
+    _os.register_at_fork(after_in_child=_note_main_thread)
+
+
+cdef cbool signal_pending(void* context) noexcept with gil:
+    return simdrive_check_signals() != 0
+
+
+cdef cbool place_one(void* context, const uint64_t* sizes, size_t count, uint8_t** targets) noexcept with gil:
+    """Makes the bytes object of one value; the core fills it."""
+    cdef PyObject** slot = <PyObject**> context
+    slot[0] = simdrive_new_bytes(NULL, <Py_ssize_t> sizes[0])
+    if slot[0] == NULL:
+        simdrive_clear_error()
+        return False
+    targets[0] = <uint8_t*> PyBytes_AS_STRING(<object> slot[0])
+    return True
+
+
+cdef cbool place_many(void* context, const uint64_t* sizes, size_t count, uint8_t** targets) noexcept with gil:
+    """Makes a list of bytes objects and None; the core fills the bytes."""
+    cdef PyObject** slot = <PyObject**> context
+    cdef size_t i
+    try:
+        values = PyList_New(<Py_ssize_t> count)
+        for i in range(count):
+            if sizes[i] == kAbsent:
+                value = None
+            else:
+                value = PyBytes_FromStringAndSize(NULL, <Py_ssize_t> sizes[i])
+                targets[i] = <uint8_t*> PyBytes_AS_STRING(value)
+            Py_INCREF(value)
+            PyList_SET_ITEM(values, <Py_ssize_t> i, value)
+    except MemoryError:
+        return False
+    Py_INCREF(values)
+    slot[0] = <PyObject*> values
+    return True
+
+
+cdef cbool place_in_buffer(void* context, const uint64_t* sizes, size_t count, uint8_t** targets) noexcept nogil:
+    cdef Py_buffer* view = <Py_buffer*> context
+    targets[0] = <uint8_t*> view.buf
+    return sizes[0] <= <uint64_t> view.len
+
+
+cdef object take_reference(PyObject* owned):
+    """The object whose reference the slot owned."""
+    value = <object> owned
+    Py_DECREF_slot(owned)
+    return value
+
+
+cdef extern from "Python.h":
+    void Py_DECREF_slot "Py_XDECREF"(PyObject*)
+
+
+cdef double seconds(object value, str name) except -1:
+    """A time option: a non-negative number, or None for no limit."""
+    if value is None:
+        return kNoLimit
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{name} must be a number of seconds or None, not {type(value).__name__}")
+    cdef double s = value
+    if not s >= 0:
+        raise _ConfigurationError(f"{name} must be a number of seconds >= 0 or None, not {value!r}")
+    return s
+
+
+cdef class _Borrowed:
+    """Many caller's buffers as one array, held until release()."""
+    cdef Flat* flat
+    cdef Py_buffer* views
+    cdef Py_ssize_t capacity, count, view_count
+    cdef list keep
+
+    def __cinit__(self, Py_ssize_t capacity):
+        self.keep = []
+        self.capacity = capacity
+        self.flat = <Flat*> PyMem_Malloc(max(capacity, 1) * sizeof(Flat))
+        self.views = NULL
+        if self.flat == NULL:
+            raise _make_error(5, f"no memory for a batch of {capacity} buffers")
+
+    cdef int add(self, object obj, str what) except -1:
+        cdef Flat* f = &self.flat[self.count]
+        if PyBytes_CheckExact(obj):  # immutable: a reference is enough
+            f.data = <const uint8_t*> PyBytes_AS_STRING(obj)
+            f.size = <size_t> PyBytes_GET_SIZE(obj)
+            self.keep.append(obj)
+        else:
+            if self.views == NULL:
+                self.views = <Py_buffer*> PyMem_Malloc(self.capacity * sizeof(Py_buffer))
+                if self.views == NULL:
+                    raise _make_error(5, f"no memory for a batch of {self.capacity} buffers")
+            get_buffer(obj, &self.views[self.view_count], what)
+            f.data = <const uint8_t*> self.views[self.view_count].buf
+            f.size = <size_t> self.views[self.view_count].len
+            self.view_count += 1
+        self.count += 1
+        return 0
+
+    def __dealloc__(self):
+        cdef Py_ssize_t i
+        for i in range(self.view_count):
+            PyBuffer_Release(&self.views[i])
+        PyMem_Free(self.views)
+        PyMem_Free(self.flat)
+
+
+cdef int raise_call_error(const Error& e, str op, str endpoint, object key) except -1:
+    if e.code == Errc.interrupted:
+        PyErr_CheckSignals()
+        propagate_pending()
+    hint = None if key is None else bytes(memoryview(key).cast("B")[:16])
+    raise_error(e, op, endpoint, hint)
+    return 0
+
+
+cdef extern from *:
+    """
+    // -1 when a signal handler left its exception behind.
+    static int simdrive_pending() { return PyErr_Occurred() ? -1 : 0; }
+    """
+    int propagate_pending "simdrive_pending"() except -1
+
+
+cdef class Client:
+    """A client of one server, safe to share between threads. Made by :func:`simdrive.connect`.
+
+    The interpreter lock is released while a call waits, sends or receives. Keys and values are any C-contiguous
+    bytes-like objects; they are locked until the call returns. ``timeout`` is the deadline of one call in seconds, a
+    reconnect included; ``None`` is no limit; left out, it is the client's own.
+
+    Every network method may raise ``OperationTimeout``, ``ConnectionLostError``, ``ConnectError``, ``ConnectTimeout``,
+    ``ClosedError``, ``ProtocolError``, ``ServerError`` or ``OverloadError`` of :mod:`simdrive`.
+    """
+
+    cdef CClient* c_obj
+    cdef readonly object options
+    cdef str _endpoint
+    cdef object __weakref__
+
+    def __cinit__(self, options):
+        cdef COptions o
+        cdef CInterrupt interrupt
+        cdef Error error
+        o.url = options.url.encode("utf-8")
+        o.connect_timeout = seconds(options.connect_timeout, "connect_timeout")
+        o.timeout = seconds(options.timeout, "timeout")
+        o.idle_timeout = seconds(options.idle_timeout, "idle_timeout")
+        o.close_timeout = seconds(options.close_timeout, "close_timeout")
+        o.ping_interval = seconds(options.ping_interval, "ping_interval")
+        o.ping_timeout = seconds(options.ping_timeout, "ping_timeout")
+        o.max_value_size = options.max_value_size
+        o.max_key_size = options.max_key_size
+        o.max_inflight = options.max_inflight
+        o.max_inflight_bytes = options.max_inflight_bytes
+        o.wire = options.wire.encode("utf-8")
+        self.options = options
+        self._endpoint = options.url
+        if PyThread_get_thread_ident() == _main_thread:
+            interrupt.requested = &signal_pending
+        with nogil:
+            self.c_obj = sd_connect(o, interrupt, error)
+        if self.c_obj == NULL:
+            raise_call_error(error, "connect", self._endpoint, None)
+        self._endpoint = self.c_obj.endpoint().decode("utf-8")
+
+    def __dealloc__(self):
+        cdef CClient* c = self.c_obj
+        self.c_obj = NULL
+        if c != NULL:
+            with nogil:
+                del c
+
+    cdef int fill_options(self, CCallOptions* o, object timeout) except -1:
+        if timeout is not ...:
+            o.timeout = seconds(timeout, "timeout")
+        if PyThread_get_thread_ident() == _main_thread:
+            o.interrupt.requested = &signal_pending
+        return 0
+
+    def write(self, key, data, *, timeout=...):
+        """Stores `data` under `key`, replacing what was there.
+
+        Raises ``InvalidKeyError`` and ``InvalidValueError`` (empty, the single byte 00, or too large) before a byte is
+        sent, ``TypeError`` for ``str``.
+        """
+        cdef CCallOptions o
+        cdef Error error
+        cdef Py_buffer k
+        cdef Py_buffer v
+        cdef cbool ok
+        self.fill_options(&o, timeout)
+        get_buffer(key, &k, "key")
+        try:
+            get_buffer(data, &v, "data")
+            try:
+                with nogil:
+                    ok = sd_write(
+                        self.c_obj[0],
+                        Flat(<const uint8_t*> k.buf, <size_t> k.len),
+                        Flat(<const uint8_t*> v.buf, <size_t> v.len),
+                        o, error,
+                    )
+            finally:
+                PyBuffer_Release(&v)
+        finally:
+            PyBuffer_Release(&k)
+        if not ok:
+            raise_call_error(error, "write", self._endpoint, key)
+
+    def batch_write(self, items, *, timeout=...):
+        """Stores many pairs in one request; the last of equal keys wins.
+
+        Args:
+            items: pairs of key and value, or a mapping. A refused item refuses the whole batch.
+        """
+        cdef CCallOptions o
+        cdef Error error
+        cdef cbool ok
+        self.fill_options(&o, timeout)
+        pairs = list(items.items()) if isinstance(items, _Mapping) else list(items)
+        cdef _Borrowed flat = _Borrowed(2 * len(pairs))
+        for index, pair in enumerate(pairs):
+            if isinstance(pair, (str, bytes, bytearray)):
+                raise TypeError(f"items must be pairs of key and value; item {index} is {type(pair).__name__}")
+            key, value = pair
+            flat.add(key, "key")
+            flat.add(value, "value")
+        with nogil:
+            ok = sd_batch_write(self.c_obj[0], flat.flat, <size_t> flat.count // 2, o, error)
+        if not ok:
+            raise_call_error(error, "batch_write", self._endpoint, None)
+
+    def read(self, key, *, default=None, out="bytes", timeout=...):
+        """The value under `key`, or `default` if there is none.
+
+        Args:
+            out: ``"bytes"`` for a new bytes object, or a writable buffer to fill.
+
+        Returns:
+            bytes, or the number of bytes written to `out`.
+
+        Raises:
+            BufferTooSmallError: the value does not fit in `out` (a ``ValueError``).
+        """
+        cdef CCallOptions o
+        cdef CReadResult result
+        cdef CReceiver receiver
+        cdef Error error
+        cdef Py_buffer k
+        cdef PyObject* slot = NULL
+        cdef cbool ok
+        self.fill_options(&o, timeout)
+        if not (isinstance(out, str) and out == "bytes"):
+            return self.read_to_buffer(key, default, out, &o)
+        receiver.context = &slot
+        receiver.allocate = &place_one
+        get_buffer(key, &k, "key")
+        try:
+            with nogil:
+                ok = sd_read(
+                    self.c_obj[0], Flat(<const uint8_t*> k.buf, <size_t> k.len), receiver, result, o, error
+                )
+        finally:
+            PyBuffer_Release(&k)
+        if not ok:
+            Py_DECREF_slot(slot)
+            if error.code == Errc.buffer_too_small:
+                raise _make_error(5, f"no memory for a value of {result.size} bytes", op="read",
+                                  endpoint=self._endpoint)
+            raise_call_error(error, "read", self._endpoint, key)
+        if not result.present:
+            return default
+        if result.in_place:
+            return PyBytes_FromStringAndSize(<const char*> result.small, <Py_ssize_t> result.size)
+        return take_reference(slot)
+
+    cdef object read_to_buffer(self, object key, object default, object out, CCallOptions* o):
+        cdef CReadResult result
+        cdef CReceiver receiver
+        cdef Error error
+        cdef Py_buffer k
+        cdef Py_buffer target
+        cdef cbool ok
+        if isinstance(out, str):
+            raise _ConfigurationError(f"out must be 'bytes' or a writable buffer, not {out!r}")
+        try:
+            PyObject_GetBuffer(out, &target, PyBUF_WRITABLE)
+        except (BufferError, TypeError, ValueError) as problem:
+            raise TypeError(f"out must be 'bytes' or a writable C-contiguous buffer: {problem}") from None
+        receiver.context = &target
+        receiver.allocate = &place_in_buffer
+        try:
+            get_buffer(key, &k, "key")
+            try:
+                with nogil:
+                    ok = sd_read(
+                        self.c_obj[0], Flat(<const uint8_t*> k.buf, <size_t> k.len), receiver, result, o[0], error
+                    )
+            finally:
+                PyBuffer_Release(&k)
+            size = result.size
+            if ok and result.present and result.in_place:
+                ok = size <= <uint64_t> target.len
+                if ok:
+                    memcpy(target.buf, result.small, result.size)
+                else:
+                    error.code = Errc.buffer_too_small
+            if not ok and error.code == Errc.buffer_too_small:
+                raise _make_error(4, f"the value has {size} bytes, the out buffer {target.len}", op="read",
+                                  endpoint=self._endpoint)
+        finally:
+            PyBuffer_Release(&target)
+        if not ok:
+            raise_call_error(error, "read", self._endpoint, key)
+        return size if result.present else default
+
+    def batch_read(self, keys, *, timeout=...):
+        """The values under `keys` in one request: a list in the same order, with ``None`` where a key is absent."""
+        cdef CCallOptions o
+        cdef CReceiver receiver
+        cdef Error error
+        cdef PyObject* slot = NULL
+        cdef cbool ok
+        self.fill_options(&o, timeout)
+        if isinstance(keys, (str, bytes, bytearray)):
+            raise TypeError(f"keys must be an iterable of keys, not {type(keys).__name__}")
+        wanted = list(keys)
+        cdef _Borrowed flat = _Borrowed(len(wanted))
+        for key in wanted:
+            flat.add(key, "key")
+        receiver.context = &slot
+        receiver.allocate = &place_many
+        with nogil:
+            ok = sd_batch_read(self.c_obj[0], flat.flat, <size_t> flat.count, receiver, o, error)
+        if not ok:
+            Py_DECREF_slot(slot)
+            raise_call_error(error, "batch_read", self._endpoint, None)
+        return take_reference(slot)
+
+    def batch_read_structured(self, data, *, timeout=...):
+        """A dict, or a list of dicts, of the same shape as `data`, with each key replaced by the value stored under it.
+
+        Raises ``TypeError`` for any other shape.
+        """
+        rows = [data] if isinstance(data, dict) else data
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise TypeError(f"data must be a dict or a list of dicts, not {type(data).__name__}")
+        values = iter(self.batch_read([key for row in rows for key in row.values()], timeout=timeout))
+        result = [{name: next(values) for name in row} for row in rows]
+        return result[0] if isinstance(data, dict) else result
+
+    def delete(self, key, *, timeout=...):
+        """Removes `key`. No error if it is absent."""
+        cdef CCallOptions o
+        cdef Error error
+        cdef Py_buffer k
+        cdef cbool ok
+        self.fill_options(&o, timeout)
+        get_buffer(key, &k, "key")
+        try:
+            with nogil:
+                ok = sd_erase(self.c_obj[0], Flat(<const uint8_t*> k.buf, <size_t> k.len), o, error)
+        finally:
+            PyBuffer_Release(&k)
+        if not ok:
+            raise_call_error(error, "delete", self._endpoint, key)
+
+    def exists(self, key, *, timeout=...):
+        """Whether there is a value under `key`."""
+        cdef CCallOptions o
+        cdef Error error
+        cdef Py_buffer k
+        cdef uint64_t found = 0
+        cdef cbool ok
+        self.fill_options(&o, timeout)
+        get_buffer(key, &k, "key")
+        try:
+            with nogil:
+                ok = sd_exists(self.c_obj[0], Flat(<const uint8_t*> k.buf, <size_t> k.len), o, found, error)
+        finally:
+            PyBuffer_Release(&k)
+        if not ok:
+            raise_call_error(error, "exists", self._endpoint, key)
+        return found != 0
+
+    def __contains__(self, key):
+        return self.exists(key)
+
+    def __len__(self):
+        """The number of keys; a call to the server."""
+        cdef CCallOptions o
+        cdef Error error
+        cdef uint64_t n = 0
+        cdef cbool ok
+        self.fill_options(&o, ...)
+        with nogil:
+            ok = sd_size(self.c_obj[0], o, n, error)
+        if not ok:
+            raise_call_error(error, "len", self._endpoint, None)
+        return n
+
+    def __bool__(self):
+        """Always true, and never a call to the server."""
+        return True
+
+    def is_empty(self, *, timeout=...):
+        """Whether the store has no key."""
+        cdef CCallOptions o
+        cdef Error error
+        cdef uint64_t n = 0
+        cdef cbool ok
+        self.fill_options(&o, timeout)
+        with nogil:
+            ok = sd_empty(self.c_obj[0], o, n, error)
+        if not ok:
+            raise_call_error(error, "is_empty", self._endpoint, None)
+        return n != 0
+
+    def file_size(self, *, timeout=...):
+        """Bytes of the server's store file."""
+        cdef CCallOptions o
+        cdef Error error
+        cdef uint64_t n = 0
+        cdef cbool ok
+        self.fill_options(&o, timeout)
+        with nogil:
+            ok = sd_file_size(self.c_obj[0], o, n, error)
+        if not ok:
+            raise_call_error(error, "file_size", self._endpoint, None)
+        return n
+
+    def ping(self, *, timeout=...):
+        """Seconds that one round trip to the server takes."""
+        cdef CCallOptions o
+        cdef Error error
+        cdef double t = 0
+        cdef cbool ok
+        self.fill_options(&o, timeout)
+        with nogil:
+            ok = sd_ping(self.c_obj[0], o, t, error)
+        if not ok:
+            raise_call_error(error, "ping", self._endpoint, None)
+        return t
+
+    def _dialect(self, timeout):
+        cdef CCallOptions o
+        cdef Error error
+        cdef string name
+        cdef cbool ok
+        self.fill_options(&o, timeout)
+        with nogil:
+            ok = sd_dialect(self.c_obj[0], o, name, error)
+        if not ok:
+            raise_call_error(error, "server_info", self._endpoint, None)
+        return name.decode("ascii")
+
+    def server_info(self, *, timeout=...):
+        """What is known of the server: a ``ServerInfo``."""
+        from simdrive.client import ServerInfo
+        return ServerInfo(version=None, dialect=self._dialect(timeout), extensions=frozenset(), max_message=None,
+                          backend=None)
+
+    def _stats(self):
+        """Counters since the client was opened: calls, system calls that sent bytes, connections."""
+        cdef CCounters c = self.c_obj.counters()
+        return {"calls": c.calls, "sends": c.sends, "connections": c.connections}
+
+    def close(self, *, timeout=None):
+        """Ends the connection. Calls under way raise ``ClosedError``. Closing twice is fine."""
+        seconds(timeout, "timeout")
+        with nogil:
+            self.c_obj.close()
+
+    @property
+    def closed(self):
+        """Whether close() was called."""
+        return self.c_obj.closed()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc_info):
+        self.close()
+
+    def __reduce__(self):
+        raise TypeError("a Client cannot be pickled; pickle its URL and connect again")
+
+    def __repr__(self):
+        state = "closed" if self.closed else "open"
+        return f"<simdrive.Client {self._endpoint} ({state})>"

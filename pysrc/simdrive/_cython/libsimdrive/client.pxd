@@ -1,0 +1,54 @@
+from libc.stddef cimport size_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libcpp cimport bool as cbool
+from libcpp.string cimport string
+
+from simdrive._cython.libsimdrive.error cimport Error
+
+cdef extern from "simdrive/client.hpp" namespace "simdrive" nogil:
+    const uint64_t kAbsent
+    const double kNoLimit
+
+    cdef cppclass COptions "simdrive::Options":
+        COptions() except +
+        string url
+        double connect_timeout
+        double timeout
+        double idle_timeout
+        double close_timeout
+        double ping_interval
+        double ping_timeout
+        uint64_t max_value_size
+        uint64_t max_key_size
+        uint32_t max_inflight
+        uint64_t max_inflight_bytes
+        string wire
+
+    cdef cppclass CInterrupt "simdrive::Interrupt":
+        void* context
+        cbool (*requested)(void*) noexcept nogil
+
+    cdef cppclass CCallOptions "simdrive::CallOptions":
+        double timeout
+        CInterrupt interrupt
+
+    cdef cppclass CReceiver "simdrive::Receiver":
+        void* context
+        cbool (*allocate)(void*, const uint64_t*, size_t, uint8_t**) noexcept nogil
+
+    cdef cppclass CReadResult "simdrive::ReadResult":
+        cbool present
+        cbool in_place
+        uint64_t size
+        uint8_t small[4096]
+
+    cdef cppclass CCounters "simdrive::ClientCounters":
+        uint64_t calls
+        uint64_t sends
+        uint64_t connections
+
+    cdef cppclass CClient "simdrive::Client":
+        void close() noexcept
+        cbool closed() noexcept
+        CCounters counters() noexcept
+        const string& endpoint() noexcept

@@ -1,0 +1,20 @@
+from libcpp cimport bool as cbool
+from libcpp.string cimport string
+from libc.stdint cimport uint64_t
+
+cdef extern from "simdrive/error.hpp" namespace "simdrive" nogil:
+    cdef enum class Errc "simdrive::Errc":
+        buffer_too_small
+        interrupted
+
+    cdef enum class Outcome "simdrive::Outcome":
+        not_applied
+        unknown
+
+    cdef cppclass Error "simdrive::Error":
+        Error() except +
+        Errc code
+        string detail
+        Outcome outcome
+        uint64_t offset
+        double elapsed

@@ -1,0 +1,225 @@
+"""The exceptions of simdrive: one root, and under it what a caller may want to tell apart.
+
+Each is also the built-in exception that fits, so ``except OSError`` or ``except ValueError`` works too.
+"""
+
+from __future__ import annotations
+
+import builtins
+from enum import IntEnum
+
+__all__ = [
+    "BufferTooSmallError",
+    "ClosedError",
+    "ConfigurationError",
+    "ConnectError",
+    "ConnectTimeout",
+    "ConnectionLostError",
+    "HandshakeError",
+    "InvalidKeyError",
+    "InvalidValueError",
+    "OperationTimeout",
+    "OutOfMemoryError",
+    "OverloadError",
+    "ProtocolError",
+    "ProtocolMismatchError",
+    "ServerError",
+    "SimdriveError",
+    "UnsupportedOperationError",
+]
+
+
+class SimdriveError(Exception):
+    """The root of all errors that simdrive raises.
+
+    Attributes:
+        op: the operation that failed, such as ``"write"``; empty when there was none.
+        key_hint: the first 16 bytes of the key in hexadecimal, or ``None``.
+        attempts: how often the request was tried.
+        elapsed: seconds from the start of the call to the failure.
+        endpoint: the server's URL, or ``None``.
+        outcome: ``"not applied"`` when the operation did certainly not happen, else ``"unknown"``.
+    """
+
+    op: str = ""
+    key_hint: str | None = None
+    attempts: int = 1
+    elapsed: float = 0.0
+    endpoint: str | None = None
+    outcome: str = "not applied"
+
+
+class ConfigurationError(SimdriveError, ValueError):
+    """A URL or an option is malformed, unknown or out of range."""
+
+
+class InvalidKeyError(SimdriveError, ValueError):
+    """A key is longer than ``max_key_size``. Nothing was sent."""
+
+
+class InvalidValueError(SimdriveError, ValueError):
+    """A value is empty, the single byte 00, or longer than ``max_value_size``. Nothing was sent."""
+
+
+class BufferTooSmallError(SimdriveError, ValueError):
+    """The value does not fit in the ``out`` buffer."""
+
+
+class OutOfMemoryError(SimdriveError, MemoryError):
+    """There was no memory for a request or a result."""
+
+
+class UnsupportedOperationError(SimdriveError, NotImplementedError):
+    """The server does not know the method."""
+
+
+class ConnectionError(SimdriveError, builtins.ConnectionError):
+    """The connection could not be made, or is gone."""
+
+
+class ConnectError(ConnectionError):
+    """The server could not be reached."""
+
+
+class ConnectionLostError(ConnectionError):
+    """The connection broke during a call; see ``outcome``. The next call opens a new one."""
+
+
+class ClosedError(ConnectionError):
+    """The client was closed."""
+
+
+class HandshakeError(ConnectionError):
+    """The peer did not accept the WebSocket upgrade."""
+
+
+class ProtocolMismatchError(ConnectionError):
+    """The peer speaks another dialect, or is no SIMD R Drive server."""
+
+
+class TimeoutError(SimdriveError, builtins.TimeoutError):
+    """A deadline passed."""
+
+
+class ConnectTimeout(TimeoutError):
+    """No connection within ``connect_timeout``."""
+
+
+class OperationTimeout(TimeoutError):
+    """A call did not end within its ``timeout``.
+
+    Attributes:
+        sent: whether any byte of the request left the process. If so, the outcome is unknown.
+    """
+
+    sent: bool = False
+
+
+class ProtocolError(SimdriveError):
+    """The peer sent bytes that the protocol does not allow."""
+
+
+class ServerError(SimdriveError, OSError):
+    """The server answered with an error.
+
+    Attributes:
+        code: ``"server_error"``.
+        message: the server's own words.
+    """
+
+    code: str = "server_error"
+    message: str = ""
+
+
+class OverloadError(SimdriveError):
+    """Too many calls were in flight until the deadline of this one."""
+
+
+class Code(IntEnum):
+    """The C++ core's ``simdrive::Errc``, value for value."""
+
+    configuration = 1
+    invalid_key = 2
+    invalid_value = 3
+    buffer_too_small = 4
+    out_of_memory = 5
+    connect_failed = 6
+    connect_timeout = 7
+    handshake_failed = 8
+    protocol_mismatch = 9
+    connection_lost = 10
+    closed = 11
+    operation_timeout = 12
+    protocol_error = 13
+    server_error = 14
+    unsupported = 15
+    overload = 16
+    interrupted = 17
+    internal = 18
+
+
+# What is raised for each code, and what to do about it.
+EXCEPTIONS: dict[Code, tuple[type[SimdriveError], str]] = {
+    Code.configuration: (ConfigurationError, ""),
+    Code.invalid_key: (InvalidKeyError, "use a shorter key, or raise max_key_size"),
+    Code.invalid_value: (InvalidValueError, "nothing was sent"),
+    Code.buffer_too_small: (BufferTooSmallError, "give a larger buffer"),
+    Code.out_of_memory: (OutOfMemoryError, "free memory, or read less at a time"),
+    Code.connect_failed: (ConnectError, "check that the server runs and that the URL names it"),
+    Code.connect_timeout: (ConnectTimeout, "check the URL and the network, or raise connect_timeout"),
+    Code.handshake_failed: (HandshakeError, "check that the URL's port and path are those of a SIMD R Drive server"),
+    Code.protocol_mismatch: (ProtocolMismatchError, "use wire='auto' and a SIMD R Drive server of 0.10 or later"),
+    Code.connection_lost: (ConnectionLostError, "the next call connects again"),
+    Code.closed: (ClosedError, ""),
+    Code.operation_timeout: (OperationTimeout, "raise timeout=, or check the server's load"),
+    Code.protocol_error: (ProtocolError, "the connection was dropped; the next call opens a new one"),
+    Code.server_error: (ServerError, ""),
+    Code.unsupported: (UnsupportedOperationError, "use a server that knows it"),
+    Code.overload: (OverloadError, "make fewer calls at once, or raise max_inflight and max_inflight_bytes"),
+    Code.interrupted: (SimdriveError, ""),
+    Code.internal: (SimdriveError, "this is a bug in simdrive; please report it"),
+}
+
+_NAMES_OUTCOME = frozenset({Code.connection_lost, Code.operation_timeout, Code.protocol_error, Code.closed})
+
+
+def make_error(
+    code: int,
+    detail: str,
+    *,
+    op: str = "",
+    endpoint: str | None = None,
+    key: bytes | None = None,
+    outcome_unknown: bool = False,
+    elapsed: float = 0.0,
+) -> SimdriveError:
+    """The exception for a failure that the core reported.
+
+    Args:
+        code: a value of ``Code``.
+        detail: the core's words.
+        op: the operation that failed.
+        endpoint: the server's URL.
+        key: the key, of which a hint is kept.
+        outcome_unknown: whether a byte of the request had left the process.
+        elapsed: seconds that the call took.
+    """
+    known = Code(code)
+    kind, advice = EXCEPTIONS[known]
+    where = f"{op or 'simdrive'} on {endpoint}" if endpoint else op or "simdrive"
+    text = f"{where}: {detail}"
+    if op in ("write", "batch_write", "delete") and known in _NAMES_OUTCOME:
+        text += "; it may or may not have been applied" if outcome_unknown else "; it was not applied"
+    if advice:
+        text += f" ({advice})"
+    error = kind(text)
+    error.op = op
+    error.endpoint = endpoint
+    error.key_hint = None if key is None else key[:16].hex()
+    error.elapsed = elapsed
+    error.outcome = "unknown" if outcome_unknown else "not applied"
+    if isinstance(error, OperationTimeout):
+        error.sent = outcome_unknown
+    if isinstance(error, ServerError):
+        error.message = detail
+    return error
