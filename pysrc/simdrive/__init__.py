@@ -14,7 +14,6 @@ from simdrive.errors import (
     ClosedError,
     ConfigurationError,
     ConnectError,
-    ConnectionError,
     ConnectionLostError,
     ConnectTimeout,
     HandshakeError,
@@ -27,8 +26,13 @@ from simdrive.errors import (
     ProtocolMismatchError,
     ServerError,
     SimdriveError,
-    TimeoutError,
     UnsupportedOperationError,
+)
+from simdrive.errors import (
+    ConnectionError as ConnectionError,
+)
+from simdrive.errors import (
+    TimeoutError as TimeoutError,
 )
 from simdrive.hashing import NamespaceHasher
 

@@ -68,7 +68,7 @@ struct Error {
   Errc code = Errc::internal;
   std::string detail;
   Outcome outcome = Outcome::not_applied;
-  /// Byte offset of the fault where a decoder found it, else 0.
+  /// Byte offset of the fault where a decoder found it; index of the item of a batch that was refused; else 0.
   std::uint64_t offset = 0;
   /// Seconds from the start of the call to the failure, else 0.
   double elapsed = 0;

@@ -175,7 +175,7 @@ struct Client::Impl final : client::ForkAware {
   }
 
   [[nodiscard]] Result<void> check_payload(BytesView payload) const {
-    if (payload.empty()) return Error{Errc::invalid_value, "the value is empty; servers refuse empty values"};
+    if (payload.empty()) return Error{Errc::invalid_value, "the value is empty"};
     if (payload.size() == 1 && payload[0] == 0) {
       return Error{Errc::invalid_value, "the value is the single byte 00, which marks a deleted key"};
     }
@@ -228,6 +228,7 @@ Result<void> Client::batch_write(std::span<const KeyValue> entries, const CallOp
     auto ok = impl_->check_key(entries[i].key);
     if (ok) ok = impl_->check_payload(entries[i].payload);
     if (ok) continue;
+    ok.error().offset = i;
     ok.error().detail = "item " + std::to_string(i) + ": " + ok.error().detail;
     return ok;
   }
@@ -250,10 +251,10 @@ Result<void> Client::read(BytesView key, const Receiver& receiver, ReadResult& r
   return r;
 }
 
-Result<void> Client::batch_read(std::span<const BytesView> keys, const Receiver& receiver,
-                                const CallOptions& options) {
+Result<void> Client::batch_read(std::span<const BytesView> keys, const Receiver& receiver, const CallOptions& options) {
   for (std::size_t i = 0; i < keys.size(); ++i) {
     if (auto r = impl_->check_key(keys[i]); !r) {
+      r.error().offset = i;
       r.error().detail = "key " + std::to_string(i) + ": " + r.error().detail;
       return r;
     }

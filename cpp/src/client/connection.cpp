@@ -86,8 +86,8 @@ Result<void> Connection::judge_probe() {
   }
   dialect_ = *found;
   if (options_.wire != "auto" && options_.wire != dialect_name(dialect_)) {
-    return Error{Errc::protocol_mismatch, "the server speaks " + dialect_name(dialect_) + ", but wire=\"" +
-                                              options_.wire + "\" was asked for"};
+    return Error{Errc::protocol_mismatch,
+                 "the server speaks " + dialect_name(dialect_) + ", but wire=\"" + options_.wire + "\" was asked for"};
   }
   reader_.emplace(dialect_, *this);
   BytesView rest = probe_answer_;
@@ -227,14 +227,13 @@ void Connection::fail(Call& call, Error error) {
 void Connection::abandon(Call& call, Error error) {
   const bool timed_out = error.code == Errc::operation_timeout;
   const bool half_sent = call.sent_any && !call.sent_all;
-  const bool half_received = reader_->points_into(&call);
-  if (!half_received) {
-    const bool held_up = reader_->blocked() == &call;
+  const bool refused = reader_->blocked() == &call;
+  // A frame that nobody else can be waiting for counts as this call's.
+  const bool half_received = !refused && (reader_->holds(&call) || (inflight_ == 1 && reader_->mid_frame()));
+  if (refused) {
     reader_->drop(&call);
-    if (held_up) {
-      if (auto r = reader_->resume(); !r) break_connection(std::move(r).error());
-      if (call.done) return;
-    }
+    if (auto r = reader_->resume(); !r) break_connection(std::move(r).error());
+    if (call.done) return;
   }
   const bool sent = call.sent_any;
   fail(call, std::move(error));
@@ -371,7 +370,8 @@ void Connection::compose_chunk(Call& call) {
   }
   call.sent_any = true;
   if (!with_end) return;
-  const std::size_t n = rpc::store_frame_header(p, dialect_, 0, call.request_id, call.next_seq++, rpc::Kind::end, stamp);
+  const std::size_t n =
+      rpc::store_frame_header(p, dialect_, 0, call.request_id, call.next_seq++, rpc::Kind::end, stamp);
   pieces_.emplace_back(p, n);
   call.sent_all = true;
   unqueue(call);

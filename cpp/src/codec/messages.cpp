@@ -1,7 +1,6 @@
 #include "codec/messages.hpp"
 
-#include <new>
-#include <stdexcept>
+#include <exception>
 #include <utility>
 
 #include "codec/column_reader.hpp"
@@ -47,10 +46,10 @@ Result<T> decode(BytesView in, Read read) {
     T out{};
     if (read(reader, out) && reader.end()) return Result<T>(std::move(out));
     return reader.error();
-  } catch (const std::bad_alloc&) {
-  } catch (const std::length_error&) {
+  } catch (const std::exception&) {
+    // Only containers throw here, and they grow only to what the bytes present can hold.
+    return Error{.code = Errc::out_of_memory, .detail = {}, .outcome = Outcome::unknown};
   }
-  return Error{.code = Errc::out_of_memory, .detail = {}, .outcome = Outcome::unknown};
 }
 
 }  // namespace

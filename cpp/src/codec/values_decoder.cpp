@@ -18,7 +18,7 @@ constexpr std::size_t kKeepSizes = 4096;
 constexpr std::size_t kChunk = 1024;
 
 constexpr const char* kNoMemory = "out of memory before";
-constexpr const char* kTooLarge = "values are larger than the limit";
+constexpr const char* kTooLarge = "values are larger than max_value_size allows";
 
 }  // namespace
 
@@ -122,11 +122,10 @@ ValuesDecoder::Fault ValuesDecoder::take_presence(BytesView& rest) {
   const auto bytes = static_cast<std::size_t>(std::min<std::uint64_t>(rest.size(), wanted));
   const auto end = static_cast<std::size_t>(std::min<std::uint64_t>(count_, next_ + std::uint64_t{bytes} * 8));
   if (batch_) batch_sizes_.resize(end);
-  std::uint64_t* const slot = slots();
   for (const std::size_t start = next_; next_ < end; ++next_) {
     const std::size_t bit = next_ - start;
     const bool present = (rest[bit / 8] >> (bit % 8) & 1) != 0;
-    slot[next_] = present ? kPresent : kAbsent;
+    slot(next_) = present ? kPresent : kAbsent;
     present_count_ += present ? 1 : 0;
   }
   rest = rest.subspan(bytes);
@@ -148,11 +147,10 @@ ValuesDecoder::Fault ValuesDecoder::take_lengths_low(BytesView& rest) noexcept {
   if (!bytes_.take_head(rest)) return "bad header of the lengths";
   if (!bytes_.ready()) return nullptr;
   std::array<std::uint8_t, 256> chunk;
-  std::uint64_t* const slot = slots();
   while (const std::size_t n = bytes_.take(rest, chunk)) {
     for (std::size_t i = 0; i < n; ++i, ++next_) {
-      while (slot[next_] == kAbsent) ++next_;
-      slot[next_] = chunk[i];
+      while (slot(next_) == kAbsent) ++next_;
+      slot(next_) = chunk[i];
       if (chunk[i] == kLargeLength) {
         ++large_count_;
       } else if (Fault fault = add_length(chunk[i])) {
@@ -172,11 +170,10 @@ ValuesDecoder::Fault ValuesDecoder::take_lengths_large(BytesView& rest) noexcept
   if (!ints_.take_head(rest)) return "bad header of the large lengths";
   if (!ints_.ready()) return nullptr;
   std::array<std::uint64_t, 64> chunk;
-  std::uint64_t* const slot = slots();
   while (const std::size_t n = ints_.take(rest, chunk)) {
     for (std::size_t i = 0; i < n; ++i, ++next_) {
-      while (slot[next_] != kLargeLength) ++next_;
-      slot[next_] = chunk[i];
+      while (slot(next_) != kLargeLength) ++next_;
+      slot(next_) = chunk[i];
       if (Fault fault = add_length(chunk[i])) return fault;
     }
   }
@@ -211,8 +208,7 @@ void ValuesDecoder::settle() noexcept {
     phase_ = Phase::done;
     return;
   }
-  const std::uint64_t* const slot = slots();
-  while (slot[next_] == kAbsent || at_ == slot[next_]) {
+  while (slot(next_) == kAbsent || at_ == slot(next_)) {
     ++next_;
     at_ = 0;
   }
@@ -252,13 +248,12 @@ void ValuesDecoder::take_body(BytesView& rest) noexcept {
 
 /// Copies unpacked values into the targets.
 void ValuesDecoder::deliver(BytesView values) noexcept {
-  const std::uint64_t* const slot = slots();
   while (!values.empty()) {
-    while (slot[next_] == kAbsent || at_ == slot[next_]) {
+    while (slot(next_) == kAbsent || at_ == slot(next_)) {
       ++next_;
       at_ = 0;
     }
-    const auto n = static_cast<std::size_t>(std::min<std::uint64_t>(slot[next_] - at_, values.size()));
+    const auto n = static_cast<std::size_t>(std::min<std::uint64_t>(slot(next_) - at_, values.size()));
     std::memcpy(targets_[next_] + at_, values.data(), n);
     values = values.subspan(n);
     at_ += n;

@@ -66,7 +66,8 @@ class ValuesDecoder {
   using Fault = const char*;
 
   void start(Phase first, std::uint64_t count, std::uint64_t max_total_bytes) noexcept;
-  [[nodiscard]] std::uint64_t* slots() noexcept { return batch_ ? batch_sizes_.data() : &single_size_; }
+  /// The size of the `i`-th value; 0 while it is not known.
+  [[nodiscard]] std::uint64_t& slot(std::size_t i) noexcept { return batch_ ? batch_sizes_[i] : single_size_; }
 
   Fault step(BytesView& rest);
   Fault take_count_low(BytesView& rest) noexcept;

@@ -60,8 +60,8 @@ std::uint64_t Xxh3Stream::digest() const noexcept {
     last = buffer_.data() + buffered_ - kStripeBytes;
   } else {
     // More than 240 bytes came and fewer than 64 are here, so a stripe was consumed: its end completes them.
-    const auto rest = std::copy(consumed_tail_.begin() + static_cast<std::ptrdiff_t>(buffered_),
-                                consumed_tail_.end(), joined.begin());
+    const auto rest = std::copy(consumed_tail_.begin() + static_cast<std::ptrdiff_t>(buffered_), consumed_tail_.end(),
+                                joined.begin());
     std::copy_n(buffer_.begin(), buffered_, rest);
     last = joined.data();
   }

@@ -177,6 +177,14 @@ void Socket::shutdown() noexcept {
   if (fd_ >= 0) (void)::shutdown(fd_, SHUT_RDWR);
 }
 
+void Socket::finish() noexcept {
+  constexpr int kRounds = 64;
+  (void)::shutdown(fd_, SHUT_WR);
+  char scratch[16384];
+  for (int i = 0; i < kRounds && ::recv(fd_, scratch, sizeof scratch, MSG_DONTWAIT) > 0; ++i) {
+  }
+}
+
 void Socket::close() noexcept {
   if (fd_ >= 0) (void)::close(std::exchange(fd_, -1));
 }

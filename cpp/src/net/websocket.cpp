@@ -35,8 +35,8 @@ Error broken_error(const ErrorCode& ec) {
 struct WebSocket::Impl {
   Impl(Socket socket, Events& owner) : events(owner), stream(queue, std::move(socket)) {
     // Deadlines are the owner's; Beast's timer stays idle.
-    stream.set_option(websocket::stream_base::timeout{websocket::stream_base::none(), websocket::stream_base::none(),
-                                                      false});
+    stream.set_option(
+        websocket::stream_base::timeout{websocket::stream_base::none(), websocket::stream_base::none(), false});
     stream.set_option(websocket::stream_base::decorator(
         [](websocket::request_type& r) { r.set(boost::beast::http::field::user_agent, "simdrive"); }));
     stream.auto_fragment(false);
@@ -142,8 +142,8 @@ struct WebSocket::Impl {
       return Error{Errc::handshake_failed, "the server declined the WebSocket upgrade with HTTP status " +
                                                std::to_string(response.result_int())};
     }
-    return Error{Errc::handshake_failed, "the answer to the WebSocket upgrade is not valid: " +
-                                             handshake_error.message()};
+    return Error{Errc::handshake_failed,
+                 "the answer to the WebSocket upgrade is not valid: " + handshake_error.message()};
   }
 
   void complete_send(const IoResult& r) {
@@ -230,6 +230,7 @@ void WebSocket::close() noexcept {
     impl_->stream.async_close(websocket::close_code::normal, Impl::Handler<&Impl::on_close>{impl_.get()});
     impl_->queue.run();
     if (impl_->transport().writing()) (void)impl_->transport().send_pending();
+    impl_->transport().socket().finish();
   }
   impl_->failed = true;
   shutdown();

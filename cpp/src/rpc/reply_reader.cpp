@@ -44,8 +44,8 @@ Result<void> ReplyReader::resume() {
   return process();
 }
 
-bool ReplyReader::receiving() const noexcept {
-  return std::any_of(streams_.begin(), streams_.end(), [](const Stream& s) { return s.sink != nullptr; });
+bool ReplyReader::holds(const ReplySink* sink) const noexcept {
+  return std::any_of(streams_.begin(), streams_.end(), [sink](const Stream& s) { return s.sink == sink; });
 }
 
 void ReplyReader::drop(const ReplySink* sink) noexcept {

@@ -59,11 +59,11 @@ class ReplyReader {
 
   /// The sink that holds reading up, or null.
   [[nodiscard]] ReplySink* blocked() const noexcept { return blocked_; }
-  /// Whether a reply has begun to arrive for a call that still waits.
-  [[nodiscard]] bool receiving() const noexcept;
-  /// True while need() points into this sink: bytes may land there at any time.
-  [[nodiscard]] bool points_into(const ReplySink* sink) const noexcept { return direct_ && direct_ == sink; }
-  /// Forgets a sink; the rest of its reply is dropped. Not while points_into(sink).
+  /// Whether a part of this sink's reply has arrived: a pending read may point into it.
+  [[nodiscard]] bool holds(const ReplySink* sink) const noexcept;
+  /// Whether the stream stands in the middle of a frame.
+  [[nodiscard]] bool mid_frame() const noexcept { return header_size_ != 0 || step_ == Step::payload; }
+  /// Forgets a sink; the rest of its reply is dropped. Only while it is blocked, when no read is pending.
   void drop(const ReplySink* sink) noexcept;
 
  private:

@@ -275,6 +275,13 @@ cdef int raise_call_error(const Error& e, str op, str endpoint, object key) exce
     return 0
 
 
+cdef object refused_key(const Error& e, list keys):
+    """The key of a batch that the core would not send."""
+    if (e.code == Errc.invalid_key or e.code == Errc.invalid_value) and e.offset < <uint64_t> len(keys):
+        return keys[e.offset]
+    return None
+
+
 cdef extern from *:
     """
     // -1 when a signal handler left its exception behind.
@@ -295,7 +302,7 @@ cdef class Client:
     """
 
     cdef CClient* c_obj
-    cdef readonly object options
+    cdef object _options
     cdef str _endpoint
     cdef object __weakref__
 
@@ -315,7 +322,7 @@ cdef class Client:
         o.max_inflight = options.max_inflight
         o.max_inflight_bytes = options.max_inflight_bytes
         o.wire = options.wire.encode("utf-8")
-        self.options = options
+        self._options = options
         self._endpoint = options.url
         if PyThread_get_thread_ident() == _main_thread:
             interrupt.requested = &signal_pending
@@ -381,16 +388,18 @@ cdef class Client:
         self.fill_options(&o, timeout)
         pairs = list(items.items()) if isinstance(items, _Mapping) else list(items)
         cdef _Borrowed flat = _Borrowed(2 * len(pairs))
+        keys = []
         for index, pair in enumerate(pairs):
             if isinstance(pair, (str, bytes, bytearray)):
                 raise TypeError(f"items must be pairs of key and value; item {index} is {type(pair).__name__}")
             key, value = pair
             flat.add(key, "key")
             flat.add(value, "value")
+            keys.append(key)
         with nogil:
             ok = sd_batch_write(self.c_obj[0], flat.flat, <size_t> flat.count // 2, o, error)
         if not ok:
-            raise_call_error(error, "batch_write", self._endpoint, None)
+            raise_call_error(error, "batch_write", self._endpoint, refused_key(error, keys))
 
     def read(self, key, *, default=None, out="bytes", timeout=...):
         """The value under `key`, or `default` if there is none.
@@ -496,7 +505,7 @@ cdef class Client:
             ok = sd_batch_read(self.c_obj[0], flat.flat, <size_t> flat.count, receiver, o, error)
         if not ok:
             Py_DECREF_slot(slot)
-            raise_call_error(error, "batch_read", self._endpoint, None)
+            raise_call_error(error, "batch_read", self._endpoint, refused_key(error, wanted))
         return take_reference(slot)
 
     def batch_read_structured(self, data, *, timeout=...):
@@ -632,6 +641,11 @@ cdef class Client:
         seconds(timeout, "timeout")
         with nogil:
             self.c_obj.close()
+
+    @property
+    def options(self):
+        """The ``Options`` the client was opened with."""
+        return self._options
 
     @property
     def closed(self):

@@ -4,6 +4,8 @@ from libc.stdint cimport uint64_t
 
 cdef extern from "simdrive/error.hpp" namespace "simdrive" nogil:
     cdef enum class Errc "simdrive::Errc":
+        invalid_key
+        invalid_value
         buffer_too_small
         interrupted
 

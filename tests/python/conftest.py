@@ -1,0 +1,56 @@
+"""Fixtures of the Python tests."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import simdrive
+from support.real_server import DIALECTS, RealServer, find_server, how_to_get
+
+
+def pytest_report_header() -> list[str]:
+    """Say which real servers the integration tests will meet."""
+    return [f"simd-r-drive-ws-server {v}: {find_server(v) or 'missing, ' + how_to_get(v)}" for v in DIALECTS]
+
+
+def _start(version: str) -> RealServer:
+    if find_server(version) is None:
+        reason = f"no simd-r-drive-ws-server {version}: {how_to_get(version)}"
+        if os.environ.get("SIMDRIVE_REQUIRE_SERVERS") == "1":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return RealServer(version)
+
+
+@pytest.fixture(scope="session", params=list(DIALECTS))
+def server(request: pytest.FixtureRequest) -> Iterator[RealServer]:
+    """A real server that many tests share; each test uses keys of its own and leaves it running."""
+    with _start(request.param) as running:
+        yield running
+
+
+@pytest.fixture(params=list(DIALECTS))
+def own_server(request: pytest.FixtureRequest) -> Iterator[RealServer]:
+    """A real server for one test, which may stop, kill and restart it."""
+    with _start(request.param) as running:
+        yield running
+
+
+@pytest.fixture
+def client(server: RealServer) -> Iterator[simdrive.Client]:
+    """A connection to the shared server."""
+    with simdrive.connect(server.url) as opened:
+        yield opened
+
+
+@pytest.fixture
+def key(request: pytest.FixtureRequest) -> bytes:
+    """A key that no other test uses."""
+    return request.node.nodeid.encode()

@@ -1,0 +1,1 @@
+"""What the tests need around the client: real servers, a misbehaving server, and a plain WebSocket client."""

@@ -1,0 +1,57 @@
+#!/usr/bin/env bash
+# Builds the libFuzzer targets and runs each of them.
+#   tools/fuzz.sh [SECONDS]     20 seconds a target by default
+# Inputs found are kept in build/fuzz/corpus/<target>; the seeds are the byte strings of tests/vectors.
+# A crash leaves its input in build/fuzz/findings/<target>/ and fails the run.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+seconds=${1:-20}
+cmake --preset fuzz -DCMAKE_CXX_COMPILER="${CLANGXX:-clang++-19}" >/dev/null
+cmake --build --preset fuzz
+targets=(tests/cpp/fuzz/fuzz_*.cpp)
+if [ ! -f "${targets[0]}" ]; then
+  echo "no fuzz targets" >&2
+  exit 1
+fi
+
+seeds=build/fuzz/seeds
+python - "$seeds" <<'PY'
+import hashlib, json, pathlib, re, sys
+
+out = pathlib.Path(sys.argv[1])
+out.mkdir(parents=True, exist_ok=True)
+
+
+def strings(node):
+    if isinstance(node, str):
+        yield node
+    elif isinstance(node, dict):
+        for child in node.values():
+            yield from strings(child)
+    elif isinstance(node, list):
+        for child in node:
+            yield from strings(child)
+
+
+for path in sorted(pathlib.Path("tests/vectors/wire").glob("*.json")):
+    for text in strings(json.loads(path.read_text())):
+        if 2 <= len(text) <= 8192 and re.fullmatch(r"(?:[0-9a-fA-F]{2})+", text):
+            data = bytes.fromhex(text)
+            (out / hashlib.sha256(data).hexdigest()[:16]).write_bytes(data)
+PY
+
+run_one() {
+  local name=$1 seconds=$2
+  mkdir -p "build/fuzz/corpus/$name" "build/fuzz/findings/$name"
+  if ! "build/fuzz/tests/cpp/fuzz/$name" -max_total_time="$seconds" -max_len=65536 -rss_limit_mb=1024 -timeout=10 \
+    -print_final_stats=1 -artifact_prefix="build/fuzz/findings/$name/" "build/fuzz/corpus/$name" build/fuzz/seeds \
+    >"build/fuzz/$name.log" 2>&1; then
+    tail -n 60 "build/fuzz/$name.log" >&2
+    echo "fuzz: $name FAILED" >&2
+    return 1
+  fi
+  echo "fuzz: $name ok, $(sed -n 's/^stat::number_of_executed_units: *//p' "build/fuzz/$name.log") inputs"
+}
+export -f run_one
+printf '%s\n' "${targets[@]}" | sed 's#.*/##; s#\.cpp$##' |
+  xargs -P "$(nproc)" -I{} bash -c 'run_one "$1" "$2"' _ {} "$seconds"
