@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import array
 import mmap
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,10 @@ DATA = bytes(range(256)) * 300
 
 
 def mapped(path: Path, data: bytes) -> mmap.mmap:
-    path.write_bytes(data)
-    with path.open("r+b") as file:
+    # A file of its own for each: truncating one that is mapped would be a bus error.
+    with tempfile.TemporaryFile(dir=path) as file:
+        file.write(data)
+        file.flush()
         return mmap.mmap(file.fileno(), len(data))
 
 
@@ -29,7 +32,7 @@ KINDS: dict[str, Callable[[bytes, Path], Any]] = {
     "memoryview of shorts": lambda data, _path: memoryview(data).cast("H"),
     "array of bytes": lambda data, _path: array.array("B", data),
     "array of doubles": lambda data, _path: array.array("d", data),
-    "mmap": lambda data, path: mapped(path / "mapped", data),
+    "mmap": lambda data, path: mapped(path, data),
 }
 
 
