@@ -25,8 +25,9 @@ function(simdrive_warnings target)
   else()
     target_compile_options(${target} PRIVATE -Wall -Wextra -Wconversion -Wshadow "$<$<BOOL:${SIMDRIVE_WERROR}>:-Werror>")
     if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
-      # False alarms inside std::string and std::vector once they are inlined (GCC bugs 105329, 105762).
-      target_compile_options(${target} PRIVATE -Wno-array-bounds -Wno-restrict -Wno-stringop-overflow)
+      # False alarms inside std::string and std::vector once they are inlined (GCC bug 105329 and its kin).
+      target_compile_options(${target} PRIVATE -Wno-array-bounds -Wno-restrict -Wno-stringop-overflow
+        -Wno-stringop-overread)
     endif()
   endif()
   simdrive_harden(${target})

@@ -33,7 +33,7 @@ static inline double cpu_us(void) {
   return (double)(r.ru_utime.tv_sec + r.ru_stime.tv_sec) * 1e6 + (double)(r.ru_utime.tv_usec + r.ru_stime.tv_usec);
 }
 
-static inline void print_error(const char *what) {
+static inline void print_error(const char* what) {
   printf("{\"error\": \"%s\"}\n", what);
   fflush(stdout);
 }
@@ -53,7 +53,7 @@ static inline int dial(int port) {
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) != 0 ||
       setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) != 0 ||
-      connect(fd, (struct sockaddr *)&address, sizeof address) != 0) {
+      connect(fd, (struct sockaddr*)&address, sizeof address) != 0) {
     int saved = errno;
     close(fd);
     errno = saved;
@@ -63,7 +63,7 @@ static inline int dial(int port) {
   return fd;
 }
 
-static inline bool send_all(int fd, const unsigned char *bytes, size_t length) {
+static inline bool send_all(int fd, const unsigned char* bytes, size_t length) {
   while (length > 0) {
     ssize_t n = send(fd, bytes, length, MSG_NOSIGNAL);
     if (n < 0 && errno == EINTR) continue;
@@ -75,11 +75,11 @@ static inline bool send_all(int fd, const unsigned char *bytes, size_t length) {
 }
 
 // One timed exchange; false ends the measurement with an error.
-typedef bool (*exchange_fn)(void *context);
+typedef bool (*exchange_fn)(void* context);
 
 // Times `exchange` for about `seconds` or `max_ops` times, after `warm` untimed ones; the count, or -1 on failure.
-static inline long measure(exchange_fn exchange, void *context, double seconds, long max_ops, long warm,
-                           double *samples, double *cpu_total) {
+static inline long measure(exchange_fn exchange, void* context, double seconds, long max_ops, long warm,
+                           double* samples, double* cpu_total) {
   for (long i = 0; i < warm; i++) {
     if (!exchange(context)) return -1;
   }
@@ -98,7 +98,7 @@ static inline long measure(exchange_fn exchange, void *context, double seconds, 
   return n;
 }
 
-static inline void print_samples(const double *samples, long n, double cpu_total, unsigned long long reply_bytes) {
+static inline void print_samples(const double* samples, long n, double cpu_total, unsigned long long reply_bytes) {
   printf("{\"cpu_us\": %.1f, \"reply_bytes\": %llu, \"samples_us\": [", cpu_total, reply_bytes);
   for (long i = 0; i < n; i++) printf("%s%.2f", i == 0 ? "" : ",", samples[i]);
   printf("]}\n");

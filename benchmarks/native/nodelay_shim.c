@@ -13,21 +13,21 @@
 #include <string.h>
 #include <sys/socket.h>
 
-static int (*next_connect)(int, const struct sockaddr *, socklen_t);
-static int (*next_accept)(int, struct sockaddr *, socklen_t *);
-static int (*next_accept4)(int, struct sockaddr *, socklen_t *, int);
-static ssize_t (*next_recv)(int, void *, size_t, int);
-static ssize_t (*next_recvfrom)(int, void *, size_t, int, struct sockaddr *, socklen_t *);
+static int (*next_connect)(int, const struct sockaddr*, socklen_t);
+static int (*next_accept)(int, struct sockaddr*, socklen_t*);
+static int (*next_accept4)(int, struct sockaddr*, socklen_t*, int);
+static ssize_t (*next_recv)(int, void*, size_t, int);
+static ssize_t (*next_recvfrom)(int, void*, size_t, int, struct sockaddr*, socklen_t*);
 static bool nodelay, quickack;
 
-static bool asked(const char *name) {
-  const char *value = getenv(name);
+static bool asked(const char* name) {
+  const char* value = getenv(name);
   return value != NULL && strcmp(value, "1") == 0;
 }
 
 // dlsym returns an object pointer; POSIX promises that it can be stored as a function pointer this way.
-static void bind_next(void *slot, const char *name) {
-  void *found = dlsym(RTLD_NEXT, name);
+static void bind_next(void* slot, const char* name) {
+  void* found = dlsym(RTLD_NEXT, name);
   if (found == NULL) abort();
   memcpy(slot, &found, sizeof found);
 }
@@ -60,21 +60,21 @@ static ssize_t received(int fd, ssize_t n, int flags) {
   return n;
 }
 
-int connect(int fd, const struct sockaddr *address, socklen_t length) {
+int connect(int fd, const struct sockaddr* address, socklen_t length) {
   if (address->sa_family == AF_INET || address->sa_family == AF_INET6) tuned(fd);
   return next_connect(fd, address, length);
 }
 
-int accept(int fd, struct sockaddr *address, socklen_t *length) { return tuned(next_accept(fd, address, length)); }
+int accept(int fd, struct sockaddr* address, socklen_t* length) { return tuned(next_accept(fd, address, length)); }
 
-int accept4(int fd, struct sockaddr *address, socklen_t *length, int flags) {
+int accept4(int fd, struct sockaddr* address, socklen_t* length, int flags) {
   return tuned(next_accept4(fd, address, length, flags));
 }
 
-ssize_t recv(int fd, void *into, size_t length, int flags) {
+ssize_t recv(int fd, void* into, size_t length, int flags) {
   return received(fd, next_recv(fd, into, length, flags), flags);
 }
 
-ssize_t recvfrom(int fd, void *into, size_t length, int flags, struct sockaddr *address, socklen_t *address_length) {
+ssize_t recvfrom(int fd, void* into, size_t length, int flags, struct sockaddr* address, socklen_t* address_length) {
   return received(fd, next_recvfrom(fd, into, length, flags, address, address_length), flags);
 }

@@ -6,14 +6,14 @@
 
 struct ping {
   int fd;
-  unsigned char *request;
-  unsigned char *reply;
+  unsigned char* request;
+  unsigned char* reply;
   size_t request_bytes;
   size_t reply_bytes;
 };
 
-static bool exchange(void *context) {
-  struct ping *p = context;
+static bool exchange(void* context) {
+  struct ping* p = context;
   if (!send_all(p->fd, p->request, p->request_bytes)) return false;
   size_t have = 0;
   while (have < p->reply_bytes) {
@@ -25,8 +25,8 @@ static bool exchange(void *context) {
   return true;
 }
 
-static bool run(struct ping *p, uint32_t body, uint32_t reply, double seconds, long max_ops, long warm,
-                double *samples) {
+static bool run(struct ping* p, uint32_t body, uint32_t reply, double seconds, long max_ops, long warm,
+                double* samples) {
   p->request_bytes = 8 + (size_t)body;
   p->reply_bytes = reply;
   p->request = malloc(p->request_bytes);
@@ -51,13 +51,13 @@ static bool run(struct ping *p, uint32_t body, uint32_t reply, double seconds, l
   return n > 0;
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   if (argc != 2) {
     fprintf(stderr, "usage: pingpong_client PORT\n");
     return 2;
   }
   struct ping p = {.fd = dial(atoi(argv[1]))};
-  double *samples = malloc(sizeof(double) * kMaxSamples);
+  double* samples = malloc(sizeof(double) * kMaxSamples);
   if (p.fd < 0 || samples == NULL) {
     perror("pingpong_client");
     return 1;

@@ -8,9 +8,9 @@
 
 enum { kReplyBytesMax = 65 << 20, kBodyBuffer = 1 << 18 };
 
-static unsigned char *reply_bytes_source;
+static unsigned char* reply_bytes_source;
 
-static bool receive_exactly(int fd, unsigned char *into, size_t length) {
+static bool receive_exactly(int fd, unsigned char* into, size_t length) {
   while (length > 0) {
     ssize_t n = recv(fd, into, length, 0);
     if (n < 0 && errno == EINTR) continue;
@@ -22,7 +22,7 @@ static bool receive_exactly(int fd, unsigned char *into, size_t length) {
 }
 
 // Small requests arrive whole, so header and body cost one receive, as they would in any sensible server.
-static bool serve_one(int fd, unsigned char *buffer) {
+static bool serve_one(int fd, unsigned char* buffer) {
   size_t have = 0;
   while (have < 8) {
     ssize_t n = recv(fd, buffer + have, kBodyBuffer - have, 0);
@@ -42,9 +42,9 @@ static bool serve_one(int fd, unsigned char *buffer) {
   return send_all(fd, reply_bytes_source, head[1]);
 }
 
-static void *serve(void *argument) {
+static void* serve(void* argument) {
   int fd = (int)(intptr_t)argument;
-  unsigned char *buffer = malloc(kBodyBuffer);
+  unsigned char* buffer = malloc(kBodyBuffer);
   set_flag(fd, TCP_NODELAY);
   while (buffer != NULL && serve_one(fd, buffer)) {
   }
@@ -53,7 +53,7 @@ static void *serve(void *argument) {
   return NULL;
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   if (argc != 2) {
     fprintf(stderr, "usage: pingpong_server PORT\n");
     return 2;
@@ -65,7 +65,7 @@ int main(int argc, char **argv) {
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   if (reply_bytes_source == NULL || listener < 0 ||
       setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) != 0 ||
-      bind(listener, (struct sockaddr *)&address, sizeof address) != 0 || listen(listener, 16) != 0) {
+      bind(listener, (struct sockaddr*)&address, sizeof address) != 0 || listen(listener, 16) != 0) {
     perror("pingpong_server");
     return 1;
   }
@@ -74,7 +74,7 @@ int main(int argc, char **argv) {
     int fd = accept(listener, NULL, NULL);
     if (fd < 0) continue;
     pthread_t thread;
-    if (pthread_create(&thread, NULL, serve, (void *)(intptr_t)fd) != 0) {
+    if (pthread_create(&thread, NULL, serve, (void*)(intptr_t)fd) != 0) {
       close(fd);
       continue;
     }

@@ -25,21 +25,21 @@ struct connection {
   int fd;
   bool reply_started;  // some bytes of the awaited reply are here
   size_t begin, end;   // unread bytes of `buffer`
-  unsigned char *buffer;
-  const unsigned char *request;
+  unsigned char* buffer;
+  const unsigned char* request;
   size_t request_bytes;
   unsigned long long reply_bytes;
-  const char *problem;
+  const char* problem;
 };
 
-static bool fail(struct connection *c, const char *problem) {
+static bool fail(struct connection* c, const char* problem) {
   c->problem = problem;
   return false;
 }
 
 // At least one more byte. Acknowledges at once only while a reply is partly here: the server holds back its second
 // small segment until then, and arming the option before every wait would cost each call a system call for nothing.
-static bool receive_more(struct connection *c) {
+static bool receive_more(struct connection* c) {
   if (c->begin == c->end) {
     c->begin = c->end = 0;
   } else if (c->end == kBuffer) {
@@ -58,14 +58,14 @@ static bool receive_more(struct connection *c) {
   return true;
 }
 
-static bool want(struct connection *c, size_t bytes) {
+static bool want(struct connection* c, size_t bytes) {
   while (c->end - c->begin < bytes) {
     if (!receive_more(c)) return false;
   }
   return true;
 }
 
-static bool skip(struct connection *c, uint64_t bytes) {
+static bool skip(struct connection* c, uint64_t bytes) {
   for (;;) {
     size_t here = c->end - c->begin;
     if (here >= bytes) {
@@ -79,7 +79,7 @@ static bool skip(struct connection *c, uint64_t bytes) {
 }
 
 // Reads a WebSocket header and steps over it.
-static bool read_header(struct connection *c, int *opcode, uint64_t *length) {
+static bool read_header(struct connection* c, int* opcode, uint64_t* length) {
   if (!want(c, 2)) return false;
   *opcode = c->buffer[c->begin] & 15;
   unsigned code = c->buffer[c->begin + 1] & 127;
@@ -91,7 +91,7 @@ static bool read_header(struct connection *c, int *opcode, uint64_t *length) {
   return true;
 }
 
-static bool await_reply(struct connection *c) {
+static bool await_reply(struct connection* c) {
   c->reply_bytes = 0;
   for (;;) {
     int opcode;
@@ -117,22 +117,22 @@ static bool await_reply(struct connection *c) {
   }
 }
 
-static bool exchange(void *context) {
-  struct connection *c = context;
+static bool exchange(void* context) {
+  struct connection* c = context;
   if (!send_all(c->fd, c->request, c->request_bytes)) return fail(c, "sending a request failed");
   return await_reply(c);
 }
 
-static bool shake_hands(struct connection *c, const char *port) {
+static bool shake_hands(struct connection* c, const char* port) {
   char request[256];
   int n = snprintf(request, sizeof request,
                    "GET /ws HTTP/1.1\r\nHost: 127.0.0.1:%s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
                    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: c2ltZHJpdmUtcmVwbGF5IQ==\r\n\r\n",
                    port);
-  if (n < 0 || !send_all(c->fd, (unsigned char *)request, (size_t)n)) return fail(c, "sending the handshake failed");
+  if (n < 0 || !send_all(c->fd, (unsigned char*)request, (size_t)n)) return fail(c, "sending the handshake failed");
   for (;;) {
     if (!receive_more(c)) return false;
-    unsigned char *end = memmem(c->buffer, c->end, "\r\n\r\n", 4);
+    unsigned char* end = memmem(c->buffer, c->end, "\r\n\r\n", 4);
     if (end == NULL) continue;
     if (c->end < 12 || memcmp(c->buffer, "HTTP/1.1 101", 12) != 0) return fail(c, "the server refused the upgrade");
     c->begin = (size_t)(end + 4 - c->buffer);
@@ -142,7 +142,7 @@ static bool shake_hands(struct connection *c, const char *port) {
 }
 
 // Appends one masked binary WebSocket message; returns the bytes used (at most 14 more than `length`).
-static size_t put_message(unsigned char *out, const unsigned char *payload, size_t length) {
+static size_t put_message(unsigned char* out, const unsigned char* payload, size_t length) {
   size_t n = 0;
   unsigned char key[4];
   if (getrandom(key, sizeof key, 0) != sizeof key) memcpy(key, "\x5c\xa3\x19\xe7", 4);
@@ -156,10 +156,10 @@ static size_t put_message(unsigned char *out, const unsigned char *payload, size
   return n + length;
 }
 
-static unsigned char *read_file(const char *path, size_t *size) {
-  FILE *f = fopen(path, "rb");
+static unsigned char* read_file(const char* path, size_t* size) {
+  FILE* f = fopen(path, "rb");
   if (f == NULL) return NULL;
-  unsigned char *bytes = NULL;
+  unsigned char* bytes = NULL;
   if (fseek(f, 0, SEEK_END) == 0) {
     long end = ftell(f);
     rewind(f);
@@ -175,15 +175,15 @@ static unsigned char *read_file(const char *path, size_t *size) {
 }
 
 // The recorded frames as the bytes of one send, NULL when the recording cannot be used.
-static unsigned char *load(const char *path, bool joined, size_t *request_bytes) {
+static unsigned char* load(const char* path, bool joined, size_t* request_bytes) {
   size_t size = 0, used = 0, gathered = 0, at = 0;
-  unsigned char *file = read_file(path, &size);
+  unsigned char* file = read_file(path, &size);
   if (file == NULL) return NULL;
-  unsigned char *request = malloc(size * 2 + 4096);  // a message header is at most 14 bytes, a frame at least 21
+  unsigned char* request = malloc(size * 2 + 4096);  // a message header is at most 14 bytes, a frame at least 21
   bool ok = request != NULL;
   while (ok && at + 4 <= size) {
-    uint32_t length = (uint32_t)file[at] | (uint32_t)file[at + 1] << 8 | (uint32_t)file[at + 2] << 16 |
-                      (uint32_t)file[at + 3] << 24;
+    uint32_t length =
+        (uint32_t)file[at] | (uint32_t)file[at + 1] << 8 | (uint32_t)file[at + 2] << 16 | (uint32_t)file[at + 3] << 24;
     at += 4;
     ok = length <= size - at;
     if (!ok) break;
@@ -208,13 +208,13 @@ static unsigned char *load(const char *path, bool joined, size_t *request_bytes)
   return request;
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   if (argc != 4 || (strcmp(argv[3], "frames") != 0 && strcmp(argv[3], "joined") != 0)) {
     fprintf(stderr, "usage: replay PORT DIR frames|joined\n");
     return 2;
   }
   struct connection c = {.fd = dial(atoi(argv[1])), .buffer = malloc(kBuffer)};
-  double *samples = malloc(sizeof(double) * kMaxSamples);
+  double* samples = malloc(sizeof(double) * kMaxSamples);
   if (c.fd < 0 || c.buffer == NULL || samples == NULL) {
     perror("replay");
     return 1;
@@ -233,7 +233,7 @@ int main(int argc, char **argv) {
       continue;
     }
     snprintf(path, sizeof path, "%s/%s", argv[2], name);
-    unsigned char *request = load(path, strcmp(argv[3], "joined") == 0, &c.request_bytes);
+    unsigned char* request = load(path, strcmp(argv[3], "joined") == 0, &c.request_bytes);
     if (request == NULL) {
       print_error("no usable recording of that name");
       continue;

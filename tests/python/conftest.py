@@ -53,4 +53,4 @@ def client(server: RealServer) -> Iterator[simdrive.Client]:
 @pytest.fixture
 def key(request: pytest.FixtureRequest) -> bytes:
     """A key that no other test uses."""
-    return request.node.nodeid.encode()
+    return str(request.node.nodeid).encode()

@@ -112,7 +112,7 @@ MutableBytes Connection::need() {
 void Connection::received(std::size_t n, bool binary, bool message_done) {
   if (!binary || broken()) return;
   if (reader_) {
-    if (auto r = reader_->commit(n); !r) break_connection(std::move(r).error());
+    if (auto r = reader_->commit(n); !r) break_connection(r.error());
     return;
   }
   // The answer is a few dozen bytes; a longer or a split first message is no answer of a real server.
@@ -123,10 +123,10 @@ void Connection::received(std::size_t n, bool binary, bool message_done) {
   }
   probe_answer_.resize(n);
   probe_answered_ = true;
-  if (auto r = judge_probe(); !r) break_connection(std::move(r).error());
+  if (auto r = judge_probe(); !r) break_connection(r.error());
 }
 
-void Connection::broken(Error error) { break_connection(std::move(error)); }
+void Connection::broken(Error error) { break_connection(error); }
 
 rpc::ReplySink* Connection::find(std::uint32_t request_id, std::uint64_t) {
   Call* c = slots_[request_id % kSlots];
@@ -232,19 +232,23 @@ void Connection::abandon(Call& call, Error error) {
   const bool half_received = !refused && (reader_->holds(&call) || (inflight_ == 1 && reader_->mid_frame()));
   if (refused) {
     reader_->drop(&call);
-    if (auto r = reader_->resume(); !r) break_connection(std::move(r).error());
+    if (auto r = reader_->resume(); !r) break_connection(r.error());
     if (call.done) return;
   }
-  const bool sent = call.sent_any;
+  // Calls that were under way together count as one.
+  const bool counts = timed_out && call.sent_any && call.request_id >= timeout_mark_;
   fail(call, std::move(error));
   if (half_sent || half_received) {
     break_connection({Errc::connection_lost, "another call ended in the middle of its transfer"});
-  } else if (timed_out && sent && ++timeouts_in_a_row_ >= 2) {
-    break_connection({Errc::connection_lost, "the server let two calls in a row time out"});
+  } else if (counts) {
+    timeout_mark_ = next_id_;
+    if (++timeouts_in_a_row_ >= 2) {
+      break_connection({Errc::connection_lost, "the server let two calls in a row time out"});
+    }
   }
 }
 
-void Connection::break_connection(Error error) {
+void Connection::break_connection(const Error& error) {
   if (!broken_flag_.exchange(true, std::memory_order_acq_rel)) broken_error_ = error;
   while (active_) fail(*active_, error);
   room_.notify_all();
@@ -492,7 +496,7 @@ void Connection::allocate(Lock& lock, Call& call) {
     abandon(call, {Errc::out_of_memory, "the values could not be placed in memory"});
     return;
   }
-  if (auto r = reader_->resume(); !r) break_connection(std::move(r).error());
+  if (auto r = reader_->resume(); !r) break_connection(r.error());
 }
 
 // To a caller that waits. One that sends, or asks its Interrupt, takes the lead itself when it comes back.

@@ -70,7 +70,7 @@ class Connection final : public net::Events, public rpc::PendingCalls {
   void release(Call& call);
   void fail(Call& call, Error error);
   void abandon(Call& call, Error error);
-  void break_connection(Error error);
+  void break_connection(const Error& error);
 
   // sending
   void send_queued(Lock& lock);
@@ -107,6 +107,7 @@ class Connection final : public net::Events, public rpc::PendingCalls {
   std::uint32_t inflight_ = 0;
   std::uint64_t inflight_bytes_ = 0;
   std::uint32_t timeouts_in_a_row_ = 0;
+  std::uint32_t timeout_mark_ = 0;  // the next id when a timeout was last counted
   std::condition_variable room_;
   std::uint32_t waiting_for_room_ = 0;
 

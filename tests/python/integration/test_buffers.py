@@ -24,7 +24,7 @@ def mapped(path: Path, data: bytes) -> mmap.mmap:
         return mmap.mmap(file.fileno(), len(data))
 
 
-KINDS: dict[str, Callable[[bytes, Path], Any]] = {
+KINDS: dict[str, Callable[[Any, Path], Any]] = {
     "bytes": lambda data, _path: data,
     "bytearray": lambda data, _path: bytearray(data),
     "memoryview": lambda data, _path: memoryview(data),
@@ -116,11 +116,12 @@ def test_out_must_be_writable(client: simdrive.Client, key: bytes, target: Any) 
 
 def test_not_contiguous(client: simdrive.Client, key: bytes) -> None:
     strided = memoryview(bytearray(DATA))[::2]
-    for attempt in (
+    attempts: list[Callable[[], object]] = [
         lambda: client.write(key, strided),
         lambda: client.write(strided, b"x"),
         lambda: client.read(key, out=strided),
-    ):
+    ]
+    for attempt in attempts:
         with pytest.raises((TypeError, BufferError)):
             attempt()
     assert client.read(key) is None

@@ -291,10 +291,11 @@ def test_an_iterable_that_fails(peer: FaultPeer, client: simdrive.Client) -> Non
 
 @pytest.mark.parametrize("value", [b"", b"\0", bytearray(), memoryview(b"\0")])
 def test_refused_values(peer: FaultPeer, client: simdrive.Client, value: bytes) -> None:
-    for attempt in (
+    attempts: list[Callable[[], object]] = [
         lambda: client.write(b"key", value),
         lambda: client.batch_write([(b"a", b"good"), (b"key", value)]),
-    ):
+    ]
+    for attempt in attempts:
         with pytest.raises(simdrive.InvalidValueError) as caught:
             attempt()
         assert isinstance(caught.value, ValueError)
