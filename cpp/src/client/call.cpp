@@ -152,7 +152,7 @@ bool Call::allocate() {
   }
   targets_.assign(sizes.size(), nullptr);
   if (!receiver.allocate(receiver.context, sizes.data(), sizes.size(), targets_.data())) return false;
-  values_.set_targets(targets_);
+  if (values_.state() == codec::ValuesDecoder::State::allocate) values_.set_targets(targets_);
   return true;
 }
 

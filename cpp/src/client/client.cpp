@@ -50,12 +50,33 @@ Result<void> check_options(const Options& o) {
   return {};
 }
 
-// The argument bytes of a thread's one synchronous call: recycled, so that no call allocates.
-Gather& thread_arguments() {
-  thread_local Gather g;
-  g.clear();
-  return g;
-}
+// The argument bytes of a thread's call: recycled, so that no call allocates. A call from within another one's
+// Interrupt or Receiver gets its own.
+class Arguments {
+ public:
+  Arguments() : shared_(!slot().busy) {
+    if (shared_) slot().busy = true;
+    get().clear();
+  }
+  Arguments(const Arguments&) = delete;
+  Arguments& operator=(const Arguments&) = delete;
+  ~Arguments() {
+    if (shared_) slot().busy = false;
+  }
+  Gather& get() noexcept { return shared_ ? slot().gather : own_; }
+
+ private:
+  struct Slot {
+    Gather gather;
+    bool busy = false;
+  };
+  static Slot& slot() {
+    thread_local Slot s;
+    return s;
+  }
+  bool shared_;
+  Gather own_;
+};
 
 }  // namespace
 
@@ -163,7 +184,8 @@ struct Client::Impl final : client::ForkAware {
 
   Result<std::uint64_t> run_key(Method method, Reply reply, BytesView key, const CallOptions& how) {
     if (auto r = check_key(key); !r) return std::move(r).error();
-    Gather& args = thread_arguments();
+    Arguments arguments;
+    Gather& args = arguments.get();
     codec::encode_key_request(key, args);
     return run_number(method, reply, args, how);
   }
@@ -216,7 +238,8 @@ Result<Client> Client::connect(Options options, Interrupt interrupt) {
 Result<void> Client::write(BytesView key, BytesView payload, const CallOptions& options) {
   if (auto r = impl_->check_key(key); !r) return r;
   if (auto r = impl_->check_payload(payload); !r) return r;
-  Gather& args = thread_arguments();
+  Arguments arguments;
+  Gather& args = arguments.get();
   codec::encode_write_request(key, payload, args);
   auto r = impl_->run_number(Method::write, Reply::number, args, options);
   if (!r) return std::move(r).error();
@@ -232,7 +255,8 @@ Result<void> Client::batch_write(std::span<const KeyValue> entries, const CallOp
     ok.error().detail = "item " + std::to_string(i) + ": " + ok.error().detail;
     return ok;
   }
-  Gather& args = thread_arguments();
+  Arguments arguments;
+  Gather& args = arguments.get();
   codec::encode_batch_write_request(entries, args);
   auto r = impl_->run_number(Method::batch_write, Reply::number, args, options);
   if (!r) return std::move(r).error();
@@ -241,7 +265,8 @@ Result<void> Client::batch_write(std::span<const KeyValue> entries, const CallOp
 
 Result<void> Client::read(BytesView key, const Receiver& receiver, ReadResult& result, const CallOptions& options) {
   if (auto r = impl_->check_key(key); !r) return r;
-  Gather& args = thread_arguments();
+  Arguments arguments;
+  Gather& args = arguments.get();
   codec::encode_key_request(key, args);
   Call call(Method::read, Reply::values, args);
   call.single = &result;
@@ -259,7 +284,8 @@ Result<void> Client::batch_read(std::span<const BytesView> keys, const Receiver&
       return r;
     }
   }
-  Gather& args = thread_arguments();
+  Arguments arguments;
+  Gather& args = arguments.get();
   codec::encode_batch_read_request(keys, args);
   Call call(Method::batch_read, Reply::values, args);
   call.batch_count = keys.size();
@@ -337,17 +363,17 @@ Result<bool> Client::exists(BytesView key, const CallOptions& options) {
 }
 
 Result<std::uint64_t> Client::size(const CallOptions& options) {
-  return impl_->run_number(Method::len, Reply::number, thread_arguments(), options);
+  return impl_->run_number(Method::len, Reply::number, Arguments().get(), options);
 }
 
 Result<bool> Client::empty(const CallOptions& options) {
-  auto r = impl_->run_number(Method::is_empty, Reply::flag, thread_arguments(), options);
+  auto r = impl_->run_number(Method::is_empty, Reply::flag, Arguments().get(), options);
   if (!r) return std::move(r).error();
   return r.value() != 0;
 }
 
 Result<std::uint64_t> Client::file_size(const CallOptions& options) {
-  return impl_->run_number(Method::file_size, Reply::number, thread_arguments(), options);
+  return impl_->run_number(Method::file_size, Reply::number, Arguments().get(), options);
 }
 
 Result<double> Client::ping(const CallOptions& options) {

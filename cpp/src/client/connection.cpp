@@ -19,6 +19,9 @@ namespace {
 // How long a wait may go on before the caller's Interrupt is asked.
 constexpr milliseconds kSlice{100};
 
+// Messages of others that a caller sends after its own call is over.
+constexpr int kFavoursMax = 16;
+
 // Bit 31 belongs to the server; the rest is left for calls that start while the connection retires.
 constexpr std::uint32_t kIdsEnd = 0x7fff'0000U;
 
@@ -36,7 +39,9 @@ std::string dialect_name(rpc::Dialect d) { return d == rpc::Dialect::d13 ? "d13"
 Result<std::shared_ptr<Connection>> Connection::open(const Endpoint& endpoint, const Options& options,
                                                      TimePoint deadline, const Interrupt& interrupt) {
   std::shared_ptr<Connection> c(new Connection(options));
-  auto ws = net::WebSocket::connect(endpoint.host, endpoint.port, endpoint.path, deadline, *c);
+  net::StopRequest stop;
+  if (interrupt.requested) stop = [&interrupt] { return interrupt.requested(interrupt.context); };
+  auto ws = net::WebSocket::connect(endpoint.host, endpoint.port, endpoint.path, deadline, stop, *c);
   if (!ws) return std::move(ws).error();
   c->ws_ = std::move(ws).value();
   c->out_.reserve(rpc::kChunk + 256);
@@ -139,7 +144,7 @@ Connection::Ran Connection::execute(Call& call) {
   Lock lock(mutex_);
   if (!admit(lock, call)) return call.done ? Ran::finished : Ran::not_started;
   enroll(call);
-  if (!sending_ && !send_blocked_) send_queued(lock);
+  if (!sending_ && !send_blocked_) send_queued(lock, call);
   wait_for(lock, call);
   return Ran::finished;
 }
@@ -267,8 +272,9 @@ std::size_t Connection::framed_size(const Call& call) const {
   return 2 * rpc::header_size(dialect_) + rpc::kRpcHeader + call.args->size();
 }
 
-void Connection::send_queued(Lock& lock) {
+void Connection::send_queued(Lock& lock, const Call& self) {
   sending_ = true;
+  int favours = 0;
   if (inflight_ > 1 && queue_head_) {
     // Threads that are about to call get their turn to queue: one message for all.
     lock.unlock();
@@ -297,6 +303,13 @@ void Connection::send_queued(Lock& lock) {
     }
     last_traffic_ = Clock::now();
     ws_->complete_send(r);
+    if (last_traffic_ >= self.deadline || (self.done && ++favours > kFavoursMax)) {
+      // The rest is somebody else's to send: whoever waits finds the socket writable.
+      send_blocked_ = ws_->has_send() || ws_->write_under_way() || queue_head_;
+      if (send_blocked_ && leader_sleeps_) wake_up_.signal();
+      if (send_blocked_ && !leader_) pass_leadership();
+      break;
+    }
   }
   sending_ = false;
 }
@@ -413,7 +426,7 @@ void Connection::lead(Lock& lock, Call& call, TimePoint now) {
   receive();
   if (call.done) return;
   if (ws_->has_send() && !sending_ && !send_blocked_) {
-    send_queued(lock);
+    send_queued(lock, call);
     if (call.done) return;
   }
   if (auto* held = static_cast<Call*>(reader_->blocked())) {
@@ -448,7 +461,7 @@ void Connection::sleep(Lock& lock, Call& call, TimePoint now) {
   if (p.readable) ws_->set_readable();
   if (p.writable) {
     send_blocked_ = false;
-    if (!sending_) send_queued(lock);
+    if (!sending_) send_queued(lock, call);
   }
   const bool quiet = !p.readable && !p.writable && !p.woken;
   if (sliced && quiet && !call.done) {

@@ -73,7 +73,7 @@ class Connection final : public net::Events, public rpc::PendingCalls {
   void break_connection(const Error& error);
 
   // sending
-  void send_queued(Lock& lock);
+  void send_queued(Lock& lock, const Call& self);
   bool compose();
   void compose_small();
   void compose_chunk(Call& call);

@@ -52,6 +52,8 @@ int poll_ms(TimePoint until) noexcept {
   return static_cast<int>(std::min<std::int64_t>(ms, 3'600'000));
 }
 
+Error interrupted() { return {Errc::interrupted, "connecting was interrupted"}; }
+
 struct AddressListDeleter {
   void operator()(addrinfo* p) const noexcept { ::freeaddrinfo(p); }
 };
@@ -77,7 +79,7 @@ int look_up(const std::string& host, std::uint16_t port, int flags, AddressList&
 }
 
 // The resolver has no deadline of its own, so names are looked up on a thread that may be left behind.
-Result<AddressList> resolve(const std::string& host, std::uint16_t port, TimePoint deadline) {
+Result<AddressList> resolve(const std::string& host, std::uint16_t port, TimePoint deadline, const StopRequest& stop) {
   AddressList numeric;
   if (look_up(host, port, AI_NUMERICHOST, numeric) == 0) return numeric;
   auto state = std::make_shared<Lookup>();
@@ -95,8 +97,11 @@ Result<AddressList> resolve(const std::string& host, std::uint16_t port, TimePoi
     return Error{Errc::connect_failed, std::string("no thread for the name look-up: ") + e.what()};
   }
   std::unique_lock lock(state->mutex);
-  if (!state->ready.wait_until(lock, deadline, [&] { return state->done; })) {
-    return Error{Errc::connect_timeout, "the look-up of the host name took too long"};
+  while (!state->done) {
+    const TimePoint now = Clock::now();
+    if (now >= deadline) return Error{Errc::connect_timeout, "the look-up of the host name took too long"};
+    state->ready.wait_until(lock, std::min(deadline, now + kStopSlice));
+    if (!state->done && stop && stop()) return interrupted();
   }
   if (state->code != 0) return Error{Errc::connect_failed, ::gai_strerror(state->code)};
   return std::move(state->list);
@@ -113,15 +118,14 @@ bool prepare(int fd) noexcept {
   return flags >= 0 && ::fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0;
 }
 
-Result<Socket> connect_one(const addrinfo& address, TimePoint deadline) {
+Result<Socket> connect_one(const addrinfo& address, TimePoint deadline, const StopRequest& stop) {
   Socket s(::socket(address.ai_family, address.ai_socktype, address.ai_protocol));
   if (s.fd() < 0 || !prepare(s.fd())) return Error{Errc::connect_failed, errno_text(errno)};
   if (::connect(s.fd(), address.ai_addr, address.ai_addrlen) == 0) return s;
   if (errno != EINPROGRESS && errno != EINTR) return Error{Errc::connect_failed, errno_text(errno)};
-  for (;;) {
-    const PollResult p = wait(s.fd(), true, nullptr, deadline);
-    if (p.writable) break;
-    if (!p.interrupted && Clock::now() >= deadline) return Error{Errc::connect_timeout, "no answer to the TCP connect"};
+  while (!wait(s.fd(), true, nullptr, std::min(deadline, Clock::now() + kStopSlice)).writable) {
+    if (Clock::now() >= deadline) return Error{Errc::connect_timeout, "no answer to the TCP connect"};
+    if (stop && stop()) return interrupted();
   }
   int error = 0;
   socklen_t size = sizeof error;
@@ -238,15 +242,15 @@ PollResult wait(int fd, bool want_write, const WakeUp* wake_up, TimePoint until)
   return r;
 }
 
-Result<Socket> connect_tcp(const std::string& host, std::uint16_t port, TimePoint deadline) {
-  auto addresses = resolve(host, port, deadline);
+Result<Socket> connect_tcp(const std::string& host, std::uint16_t port, TimePoint deadline, const StopRequest& stop) {
+  auto addresses = resolve(host, port, deadline, stop);
   if (!addresses) return std::move(addresses).error();
   Error last{Errc::connect_failed, "the host name has no address"};
   for (const addrinfo* a = addresses.value().get(); a; a = a->ai_next) {
-    auto s = connect_one(*a, deadline);
+    auto s = connect_one(*a, deadline, stop);
     if (s) return s;
     last = std::move(s).error();
-    if (last.code == Errc::connect_timeout) break;
+    if (last.code != Errc::connect_failed) break;
   }
   return last;
 }

@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <utility>
@@ -76,7 +77,12 @@ struct PollResult {
 /// Sleeps until the socket can be read (or written, if asked), the wake-up fires, a signal comes, or `until`.
 PollResult wait(int fd, bool want_write, const WakeUp* wake_up, TimePoint until) noexcept;
 
+/// Asked about ten times a second while a connection is being made: true ends it with `Errc::interrupted`. May be
+/// empty.
+using StopRequest = std::function<bool()>;
+inline constexpr std::chrono::milliseconds kStopSlice{100};
+
 /// Resolves and connects within `deadline`, trying each address in turn. TCP_NODELAY is set.
-Result<Socket> connect_tcp(const std::string& host, std::uint16_t port, TimePoint deadline);
+Result<Socket> connect_tcp(const std::string& host, std::uint16_t port, TimePoint deadline, const StopRequest& stop);
 
 }  // namespace simdrive::net

@@ -1,5 +1,6 @@
 #include "net/websocket.hpp"
 
+#include <algorithm>
 #include <boost/beast/core/bind_handler.hpp>
 #include <boost/beast/http/field.hpp>
 #include <boost/beast/websocket/error.hpp>
@@ -116,7 +117,8 @@ struct WebSocket::Impl {
     return false;
   }
 
-  Result<void> upgrade(const std::string& authority, const std::string& path, TimePoint deadline) {
+  Result<void> upgrade(const std::string& authority, const std::string& path, TimePoint deadline,
+                       const StopRequest& stop) {
     websocket::response_type response;
     stream.async_handshake(response, authority, path, Handler<&Impl::on_handshake>{this});
     PlainTransport& t = transport();
@@ -134,7 +136,8 @@ struct WebSocket::Impl {
       dry = false;
       if (receive_once(got)) continue;
       if (Clock::now() >= deadline) return Error{Errc::connect_timeout, "no answer to the WebSocket upgrade"};
-      (void)wait(t.socket().fd(), t.writing(), nullptr, deadline);
+      (void)wait(t.socket().fd(), t.writing(), nullptr, std::min(deadline, Clock::now() + kStopSlice));
+      if (stop && stop()) return Error{Errc::interrupted, "connecting was interrupted"};
     }
     dry = false;
     if (!handshake_error) return {};
@@ -178,13 +181,14 @@ WebSocket::~WebSocket() {
 }
 
 Result<std::unique_ptr<WebSocket>> WebSocket::connect(const std::string& host, std::uint16_t port,
-                                                      const std::string& path, TimePoint deadline, Events& events) {
-  auto socket = connect_tcp(host, port, deadline);
+                                                      const std::string& path, TimePoint deadline,
+                                                      const StopRequest& stop, Events& events) {
+  auto socket = connect_tcp(host, port, deadline, stop);
   if (!socket) return std::move(socket).error();
   auto impl = std::make_unique<Impl>(std::move(socket).value(), events);
   const bool v6 = host.find(':') != std::string::npos;
   const std::string authority = (v6 ? "[" + host + "]" : host) + ":" + std::to_string(port);
-  auto up = impl->upgrade(authority, path, deadline);
+  auto up = impl->upgrade(authority, path, deadline, stop);
   std::unique_ptr<WebSocket> ws(new WebSocket(std::move(impl)));
   if (!up) return std::move(up).error();
   return ws;

@@ -35,7 +35,8 @@ class WebSocket {
  public:
   /// Connects and upgrades within `deadline`. `events` must outlive the object.
   static Result<std::unique_ptr<WebSocket>> connect(const std::string& host, std::uint16_t port,
-                                                    const std::string& path, TimePoint deadline, Events& events);
+                                                    const std::string& path, TimePoint deadline,
+                                                    const StopRequest& stop, Events& events);
   WebSocket(const WebSocket&) = delete;
   WebSocket& operator=(const WebSocket&) = delete;
   ~WebSocket();

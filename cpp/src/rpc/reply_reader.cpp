@@ -140,17 +140,20 @@ Result<void> ReplyReader::take_rpc_header(Stream& s) {
     frame_left_ -= n;
     s.meta_left -= static_cast<std::uint32_t>(n);
   }
-  if (s.meta_left == 0) begin_body(s);
+  if (s.meta_left == 0) return begin_body(s);
   return {};
 }
 
-void ReplyReader::begin_body(Stream& s) {
+Result<void> ReplyReader::begin_body(Stream& s) {
   const RpcHeader h = load_rpc_header(s.head.data());
   s.in_payload = true;
-  s.sink = calls_->find(h.request_id, h.method_id);
-  if (!s.sink) return;
-  s.sink->begin(s.status);
+  ReplySink* sink = calls_->find(h.request_id, h.method_id);
+  if (!sink) return {};
+  if (holds(sink)) return fault("two replies to one request");
+  s.sink = sink;
+  sink->begin(s.status);
   finish_if_complete(s);
+  return {};
 }
 
 Result<void> ReplyReader::take_body(Stream& s) {

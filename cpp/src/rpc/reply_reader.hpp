@@ -88,7 +88,7 @@ class ReplyReader {
   Result<void> end_frame();
   Result<void> take_rpc_header(Stream& s);
   Result<void> take_body(Stream& s);
-  void begin_body(Stream& s);
+  Result<void> begin_body(Stream& s);
   void finish_if_complete(Stream& s);
   Stream* find_stream(std::uint32_t id) noexcept;
   [[nodiscard]] Error fault(const char* what) const;

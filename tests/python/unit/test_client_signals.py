@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -105,3 +106,35 @@ def test_a_handler_that_returns_does_not_end_the_call() -> None:
         assert child.stdout.readline() == "handled\n"
         assert child.stdout.readline() == "timed out\n"
         assert 0.5 < time.monotonic() - started < 2
+
+
+CONNECTING = """
+import signal
+import sys
+import simdrive
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+try:
+    simdrive.connect(sys.argv[1], connect_timeout=20)
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+"""
+
+
+def test_interrupt_while_connecting() -> None:
+    # The upgrade request has come: the client is past the TCP connect and waits for the answer.
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"ws://127.0.0.1:{listener.getsockname()[1]}"
+        with subprocess.Popen([sys.executable, "-c", CONNECTING, url], stdout=subprocess.PIPE, text=True) as process:
+            try:
+                listener.settimeout(20)
+                accepted, _ = listener.accept()
+                with accepted:
+                    assert accepted.recv(4) == b"GET "
+                    process.send_signal(signal.SIGINT)
+                    sent = time.monotonic()
+                    output, _ = process.communicate(timeout=20)
+                    assert output == "interrupted\n"
+                    assert time.monotonic() - sent < 2  # the interpreter's own exit included
+            finally:
+                process.kill()

@@ -61,9 +61,9 @@ class ClientTest : public testing::TestWithParam<Dialect> {
 
 TEST_P(ClientTest, RoundTripsOfEverySize) {
   Client c = connect_to(peer);
-  for (const std::size_t n : {1U, 2U, 100U, 1023U, 1024U, 2047U, 2048U, 4094U, 4095U, 4096U, 4097U, 8192U, 61000U, 65499U,
-                              65500U, 65519U, 65520U, 65535U, 65536U, 65537U, 131072U, (1U << 20) - 1, 1U << 20,
-                              (1U << 20) + 1}) {
+  for (const std::size_t n : {1U,     2U,     100U,   1023U,  1024U,   2047U,          2048U,    4094U,
+                              4095U,  4096U,  4097U,  8192U,  61000U,  65499U,         65500U,   65519U,
+                              65520U, 65535U, 65536U, 65537U, 131072U, (1U << 20) - 1, 1U << 20, (1U << 20) + 1}) {
     for (const bool flat : {false, true}) {
       const std::string key = "key" + std::to_string(n);
       Bytes value = payload_of(n, flat);
@@ -119,7 +119,9 @@ TEST_P(ClientTest, BatchesKeepTheirOrder) {
   ASSERT_EQ(r->size(), expected.size());
   for (std::size_t i = 0; i < expected.size(); ++i) {
     ASSERT_EQ((*r)[i].has_value(), expected[i] >= 0) << i;
-    if (expected[i] >= 0) EXPECT_EQ(*(*r)[i], values[static_cast<std::size_t>(expected[i])]) << i;
+    if (expected[i] >= 0) {
+      EXPECT_EQ(*(*r)[i], values[static_cast<std::size_t>(expected[i])]) << i;
+    }
   }
   asked = {view("x"), view("y")};
   auto none = c.batch_read(asked);
@@ -262,7 +264,7 @@ TEST_P(ClientTest, LostConnectionIsReplacedByTheNextCall) {
 TEST_P(ClientTest, ServerErrorsCarryTheirText) {
   Client c = connect_to(peer);
   const auto answer_with = [&](rpc::Status status, const std::string& text) {
-    peer.set_rewrite([this, status, text](const rpc::Request& q, std::vector<Bytes>& frames) {
+    peer.set_rewrite([status, text](const rpc::Request& q, std::vector<Bytes>& frames) {
       frames = rpc::encode_response_frames(GetParam(), 0x90000000, q.request_id, q.method_id,
                                            static_cast<std::uint8_t>(status), view(text));
     });
@@ -295,7 +297,9 @@ TEST_P(ClientTest, SecondReplyToOneRequestHarmsNothing) {
     frames = std::move(mixed);
   });
   const auto r = c.read(view("k"));
-  if (!r) EXPECT_EQ(code_of(r), Errc::protocol_error);
+  if (!r) {
+    EXPECT_EQ(code_of(r), Errc::protocol_error);
+  }
   peer.set_rewrite({});
   EXPECT_EQ(**c.read(view("k")), payload_of(100000));
 }
@@ -368,7 +372,7 @@ TEST_P(ClientTest, UnmatchedDialectOrUpgradeIsRefused) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Dialects, ClientTest, testing::Values(Dialect::d13, Dialect::d21),
-                         [](const auto& info) { return info.param == Dialect::d13 ? "d13" : "d21"; });
+                         [](const auto& p) { return p.param == Dialect::d13 ? "d13" : "d21"; });
 
 TEST(UrlTest, PartsAndDefaults) {
   const auto text = [](std::string_view url) {
@@ -386,10 +390,12 @@ TEST(UrlTest, PartsAndDefaults) {
 }
 
 TEST(UrlTest, BadOnesAreRefusedWithAReason) {
-  for (const std::string_view url :
-       {"", "host", "http://host", "wss://host", "WS://host", "ws:/host", "ws://", "ws:///ws", "ws://:80", "ws://h:",
-        "ws://h:0", "ws://h:65536", "ws://h:-1", "ws://h:8x", "ws://h:8:9", "ws://u@h", "ws://h?q", "ws://h/ws?q",
-        "ws://h/ws#f", "ws://[::1", "ws://[]", "ws://[::1]x", "ws://[::1]80", "ws://a b", "ws://h/\n", "ws://h\x80"}) {
+  for (const std::string_view url : {"",          "host",         "http://host",  "wss://host",  "WS://host",
+                                     "ws:/host",  "ws://",        "ws:///ws",     "ws://:80",    "ws://h:",
+                                     "ws://h:0",  "ws://h:65536", "ws://h:-1",    "ws://h:8x",   "ws://h:8:9",
+                                     "ws://u@h",  "ws://h?q",     "ws://h/ws?q",  "ws://h/ws#f", "ws://[::1",
+                                     "ws://[]",   "ws://[::1]x",  "ws://[::1]80", "ws://a b",    "ws://h/\n",
+                                     "ws://h\x80"}) {
     const auto e = client::parse_url(url);
     ASSERT_FALSE(e.ok()) << url;
     EXPECT_EQ(e.error().code, Errc::configuration);

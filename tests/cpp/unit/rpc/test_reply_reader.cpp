@@ -144,14 +144,10 @@ struct Plan {
 };
 
 const std::vector<Plan>& plans() {
-  static const std::vector<Plan> all = {{number, 0, 1, 5, {}},
-                                        {value, 0, 1, kHead + kValue, {4, 1000, 4200}},
-                                        {error, 1, 1, 90, {30}},
-                                        {unknown, 0, 1, 300, {100}},
-                                        {blocking, 0, 1, 200, {70}},
-                                        {refusing, 0, 1, 120, {60}},
-                                        {long_meta, 0, 3, 7, {}},
-                                        {no_meta, 0, 0, 2, {}},
+  static const std::vector<Plan> all = {{number, 0, 1, 5, {}},       {value, 0, 1, kHead + kValue, {4, 1000, 4200}},
+                                        {error, 1, 1, 90, {30}},     {unknown, 0, 1, 300, {100}},
+                                        {blocking, 0, 1, 200, {70}}, {refusing, 0, 1, 120, {60}},
+                                        {long_meta, 0, 3, 7, {}},    {no_meta, 0, 0, 2, {}},
                                         {last, 0, 1, 9, {}}};
   return all;
 }
@@ -248,7 +244,9 @@ void expect_delivered(const Driver& d) {
     EXPECT_EQ(s.status, p.status) << p.id;
     EXPECT_EQ(s.finishes, s.refuses ? 0 : 1) << p.id;
     EXPECT_EQ(s.good, !s.refuses) << p.id;
-    if (!s.refuses) EXPECT_EQ(s.body, pattern(p.body, p.id)) << p.id;
+    if (!s.refuses) {
+      EXPECT_EQ(s.body, pattern(p.body, p.id)) << p.id;
+    }
   }
   EXPECT_TRUE(d.calls.sinks[refusing].dropped);
   EXPECT_FALSE(d.reader.mid_frame());
@@ -293,7 +291,9 @@ TEST_P(ReplyReaderTest, SmallStepsDeliverTheSame) {
     ASSERT_TRUE(d.feed(stream, step).ok()) << "step " << step;
     expect_delivered(d);
     // In single bytes no byte of the value has an excuse to pass through the reader's own buffer.
-    if (step == 1) EXPECT_EQ(calls.sinks[value].taken_directly, kValue);
+    if (step == 1) {
+      EXPECT_EQ(calls.sinks[value].taken_directly, kValue);
+    }
   }
 }
 
@@ -341,9 +341,8 @@ TEST_P(ReplyReaderTest, MessageThatIsNoResponseIsAFault) {
   for (const Plan& p : plans()) {
     for (const int type : {0, 2, 3, 255}) {
       Frames frames = scenario();
-      const auto first = std::find_if(frames.begin(), frames.end(), [&](const Frame& f) {
-        return f.stream == (p.id | 0x80000000U) && f.seq == 0;
-      });
+      const auto first = std::find_if(frames.begin(), frames.end(),
+                                      [&](const Frame& f) { return f.stream == (p.id | 0x80000000U) && f.seq == 0; });
       ASSERT_NE(first, frames.end());
       first->payload[0] = static_cast<std::uint8_t>(type);
       expect_fault(GetParam(), frames);
@@ -410,7 +409,9 @@ TEST_P(ReplyReaderTest, AnyByteChangedEndsNoCallTwice) {
       fill(calls);
       Driver d(GetParam(), calls);
       const auto r = d.feed(changed, flip == 1 ? kNever : 64);
-      if (!r) ASSERT_EQ(r.error().code, Errc::protocol_error) << at;
+      if (!r) {
+        ASSERT_EQ(r.error().code, Errc::protocol_error) << at;
+      }
       d.check_calls();
       ASSERT_FALSE(HasFailure()) << "byte " << at;
     }
@@ -429,7 +430,9 @@ TEST_P(ReplyReaderTest, SecondReplyToOneRequestNeverReachesAnEndedCall) {
     calls.sinks[number].size = body.size();
     Driver d(GetParam(), calls);
     const auto r = d.feed(encode(GetParam(), mixed));
-    if (!r) EXPECT_EQ(r.error().code, Errc::protocol_error);
+    if (!r) {
+      EXPECT_EQ(r.error().code, Errc::protocol_error);
+    }
     d.check_calls();
     EXPECT_FALSE(calls.sinks[number].finishes == 1 && d.reader.holds(&calls.sinks[number])) << "cut " << cut;
   }
@@ -470,7 +473,7 @@ TEST_P(ReplyReaderTest, SaysWhereItStands) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Dialects, ReplyReaderTest, testing::Values(Dialect::d13, Dialect::d21),
-                         [](const auto& info) { return info.param == Dialect::d13 ? "d13" : "d21"; });
+                         [](const auto& p) { return p.param == Dialect::d13 ? "d13" : "d21"; });
 
 }  // namespace
 }  // namespace simdrive::rpc
