@@ -42,6 +42,12 @@ sys.exit(int(sys.argv[1]))
 """
 
 
+def heed_signals() -> None:
+    """A shell cannot trap what its parent ignores, and under nohup or in the background that is SIGHUP or SIGINT."""
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+
+
 class Run:
     """One run of the script with a fake server and a fake pytest."""
 
@@ -69,6 +75,7 @@ class Run:
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
+            preexec_fn=heed_signals,
         )
         self.tests_pid = 0
 
