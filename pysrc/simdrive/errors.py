@@ -162,7 +162,7 @@ class Code(IntEnum):
 EXCEPTIONS: dict[Code, tuple[type[SimdriveError], str]] = {
     Code.configuration: (ConfigurationError, ""),
     Code.invalid_key: (InvalidKeyError, "use a shorter key, or raise max_key_size"),
-    Code.invalid_value: (InvalidValueError, "servers refuse such values; nothing was sent"),
+    Code.invalid_value: (InvalidValueError, "nothing was sent"),
     Code.buffer_too_small: (BufferTooSmallError, "give a larger buffer"),
     Code.out_of_memory: (OutOfMemoryError, "free memory, or read less at a time"),
     Code.connect_failed: (ConnectError, "check that the server runs and that the URL names it"),

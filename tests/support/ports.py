@@ -22,7 +22,7 @@ def wait_until(condition: Callable[[], bool], *, timeout: float, what: str) -> N
     while not condition():
         if time.monotonic() > deadline:
             raise TimeoutError(f"{what}: not within {timeout:g} s")
-        time.sleep(0.005)
+        time.sleep(0.005)  # another process's state sends no event: asked again until the deadline
 
 
 def accepts(port: int) -> bool:
