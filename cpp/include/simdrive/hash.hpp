@@ -7,8 +7,10 @@
 #include <cstdint>
 #include <span>
 #include <string_view>
+#include <vector>
 
 #include "simdrive/bytes.hpp"
+#include "simdrive/error.hpp"
 
 namespace simdrive {
 
@@ -19,12 +21,38 @@ namespace simdrive {
 /// Hashes `items[i]` into `out[i]`. `out` must have at least as many elements as `items`.
 void xxh3_64_many(std::span<const BytesView> items, std::span<std::uint64_t> out, std::uint64_t seed = 0) noexcept;
 
+/// Hashes `out.size()` rows of `width` bytes each into `out`; row i begins at `rows + i * stride`.
+void xxh3_64_rows(const std::uint8_t* rows, std::size_t width, std::size_t stride, std::span<std::uint64_t> out,
+                  std::uint64_t seed = 0) noexcept;
+
 /// CRC-32 of IEEE 802.3 (zlib, PNG, gzip). To go on from earlier bytes, pass their checksum as `value`:
 /// `crc32(b, crc32(a))` is the checksum of a followed by b.
 [[nodiscard]] std::uint32_t crc32(BytesView data, std::uint32_t value = 0) noexcept;
 
-/// The name of the implementation that runs: "scalar", or later the instruction set.
+/// Copies `from` to the start of `to`, which must be as long at least and must not overlap it, and returns
+/// `crc32(from, value)`: one pass over memory instead of two.
+[[nodiscard]] std::uint32_t copy_crc32(MutableBytes to, BytesView from, std::uint32_t value = 0) noexcept;
+
+// All functions and objects here run on one backend, the same hashes on each: "scalar" is plain C++, "sse2", "avx2",
+// "avx512" and "neon" are the vector instructions of that name. The first use in the process takes the best that the
+// CPU can run, or what the environment variable SIMDRIVE_SIMD names.
+
+/// The backend that runs.
 [[nodiscard]] std::string_view hash_backend() noexcept;
+
+/// The backends that this CPU can run, the best first.
+[[nodiscard]] std::vector<std::string_view> hash_backends();
+
+/// Makes all threads go on with this backend; an empty name is the best one. `Errc::configuration` when the name is
+/// none of `hash_backends()`, and nothing changes.
+[[nodiscard]] Result<void> set_hash_backend(std::string_view name);
+
+/// `Errc::configuration` when SIMDRIVE_SIMD names none of `hash_backends()`. The functions that cannot fail run on
+/// the best backend then; everything of this library that connects or opens calls this first and fails.
+[[nodiscard]] Result<void> check_hash_backend();
+
+/// The instructions that matter here and that CPU and operating system support, such as "avx2" or "pmull".
+[[nodiscard]] std::vector<std::string_view> cpu_features();
 
 /// XXH3-64 of bytes that arrive in pieces. The size is fixed and nothing is allocated; a copy goes on by itself
 /// from the bytes seen so far.

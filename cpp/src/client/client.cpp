@@ -11,6 +11,7 @@
 #include "client/process.hpp"
 #include "client/url.hpp"
 #include "codec/messages.hpp"
+#include "simdrive/hash.hpp"
 
 namespace simdrive {
 
@@ -226,6 +227,7 @@ Client& Client::operator=(Client&&) noexcept = default;
 Client::~Client() = default;
 
 Result<Client> Client::connect(Options options, Interrupt interrupt) {
+  if (auto r = check_hash_backend(); !r) return std::move(r).error();
   if (auto r = check_options(options); !r) return std::move(r).error();
   auto endpoint = client::parse_url(options.url);
   if (!endpoint) return std::move(endpoint).error();

@@ -6,13 +6,13 @@
 #include <cstdint>
 
 #include "base/endian.hpp"
+#include "hash/crc32_polynomial.hpp"
 #include "hash/scalar.hpp"
 
 namespace simdrive::hash {
 
 namespace {
 
-constexpr std::uint32_t kPolynomial = 0xEDB88320U;  // bits reversed, as the register is
 constexpr std::size_t kWordBytes = 8;
 constexpr std::size_t kBraids = 5;
 constexpr std::size_t kRoundBytes = kBraids * kWordBytes;
@@ -26,7 +26,7 @@ using WordTables = std::array<Table, kWordBytes>;  // [i]: for byte i of a word
   Table table{};
   for (std::uint32_t byte = 0; byte < 256; ++byte) {
     std::uint32_t reg = byte;
-    for (int bit = 0; bit < 8; ++bit) reg = (reg >> 1) ^ ((reg & 1) != 0 ? kPolynomial : 0);
+    for (int bit = 0; bit < 8; ++bit) reg = (reg >> 1) ^ ((reg & 1) != 0 ? kCrc32Polynomial : 0);
     table[byte] = reg;
   }
   return table;

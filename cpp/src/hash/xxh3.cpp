@@ -1,5 +1,6 @@
 #include "hash/xxh3.hpp"
 
+#include <algorithm>
 #include <bit>
 #include <cassert>
 #include <cstring>
@@ -8,48 +9,20 @@
 #include "hash/backend.hpp"
 #include "simdrive/hash.hpp"
 
+#if defined(_MSC_VER) && !defined(__clang__)
+#define SIMDRIVE_NOINLINE __declspec(noinline)
+#else
+#define SIMDRIVE_NOINLINE __attribute__((noinline))
+#endif
+
 namespace simdrive {
 
 namespace hash {
 
 namespace {
 
-// The default secret of the algorithm.
-constexpr Xxh3Secret kSecret = {
-    0xb8, 0xfe, 0x6c, 0x39, 0x23, 0xa4, 0x4b, 0xbe, 0x7c, 0x01, 0x81, 0x2c, 0xf7, 0x21, 0xad, 0x1c,  //
-    0xde, 0xd4, 0x6d, 0xe9, 0x83, 0x90, 0x97, 0xdb, 0x72, 0x40, 0xa4, 0xa4, 0xb7, 0xb3, 0x67, 0x1f,  //
-    0xcb, 0x79, 0xe6, 0x4e, 0xcc, 0xc0, 0xe5, 0x78, 0x82, 0x5a, 0xd0, 0x7d, 0xcc, 0xff, 0x72, 0x21,  //
-    0xb8, 0x08, 0x46, 0x74, 0xf7, 0x43, 0x24, 0x8e, 0xe0, 0x35, 0x90, 0xe6, 0x81, 0x3a, 0x26, 0x4c,  //
-    0x3c, 0x28, 0x52, 0xbb, 0x91, 0xc3, 0x00, 0xcb, 0x88, 0xd0, 0x65, 0x8b, 0x1b, 0x53, 0x2e, 0xa3,  //
-    0x71, 0x64, 0x48, 0x97, 0xa2, 0x0d, 0xf9, 0x4e, 0x38, 0x19, 0xef, 0x46, 0xa9, 0xde, 0xac, 0xd8,  //
-    0xa8, 0xfa, 0x76, 0x3f, 0xe3, 0x9c, 0x34, 0x3f, 0xf9, 0xdc, 0xbb, 0xc7, 0xc7, 0x0b, 0x4f, 0x1d,  //
-    0x8a, 0x51, 0xe0, 0x4b, 0xcd, 0xb4, 0x59, 0x31, 0xc8, 0x9f, 0x7e, 0xc9, 0xd9, 0x78, 0x73, 0x64,  //
-    0xea, 0xc5, 0xac, 0x83, 0x34, 0xd3, 0xeb, 0xc3, 0xc5, 0x81, 0xa0, 0xff, 0xfa, 0x13, 0x63, 0xeb,  //
-    0x17, 0x0d, 0xdd, 0x51, 0xb7, 0xf0, 0xda, 0x49, 0xd3, 0x16, 0x55, 0x26, 0x29, 0xd4, 0x68, 0x9e,  //
-    0x2b, 0x16, 0xbe, 0x58, 0x7d, 0x47, 0xa1, 0xfc, 0x8f, 0xf8, 0xb8, 0xd1, 0x7a, 0xd0, 0x31, 0xce,  //
-    0x45, 0xcb, 0x3a, 0x8f, 0x95, 0x16, 0x04, 0x28, 0xaf, 0xd7, 0xfb, 0xca, 0xbb, 0x4b, 0x40, 0x7e,
-};
-
-// A word of the secret as a constant: the short forms are too short to load what is known beforehand.
-template <class T>
-[[nodiscard]] constexpr T secret_word(std::size_t offset) noexcept {
-  T v = 0;
-  for (std::size_t i = sizeof(T); i-- != 0;) v = static_cast<T>((v << 8) | kSecret[offset + i]);
-  return v;
-}
-
 [[nodiscard]] inline std::uint64_t load64(const std::uint8_t* p) noexcept { return load_le<std::uint64_t>(p); }
 [[nodiscard]] inline std::uint64_t load32(const std::uint8_t* p) noexcept { return load_le<std::uint32_t>(p); }
-
-[[nodiscard]] inline std::uint64_t fold_product(std::uint64_t a, std::uint64_t b) noexcept {
-  const Product128 product = multiply_128(a, b);
-  return product.low ^ product.high;
-}
-
-[[nodiscard]] inline std::uint64_t avalanche(std::uint64_t v) noexcept {
-  v = (v ^ (v >> 37)) * kPrimeMix1;
-  return v ^ (v >> 32);
-}
 
 // GCC 12 does not see one instruction in the portable form.
 template <class T>
@@ -72,15 +45,22 @@ template <class T>
   return v ^ (v >> 32);
 }
 
-[[nodiscard]] inline std::uint64_t hash_1_to_3(const std::uint8_t* p, std::size_t n, std::uint64_t seed) noexcept {
-  constexpr std::uint64_t kKey = secret_word<std::uint32_t>(0) ^ secret_word<std::uint32_t>(4);
+// Without a seed the keys of the short forms are constants, which is worth functions of their own.
+struct NoSeed {
+  constexpr operator std::uint64_t() const noexcept { return 0; }
+};
+
+template <class Seed>
+[[nodiscard]] inline std::uint64_t hash_1_to_3(const std::uint8_t* p, std::size_t n, Seed seed) noexcept {
+  constexpr std::uint64_t kKey = xxh3_secret_word<std::uint32_t>(0) ^ xxh3_secret_word<std::uint32_t>(4);
   const std::uint32_t bytes = std::uint32_t{p[n - 1]} | (static_cast<std::uint32_t>(n) << 8) |
                               (std::uint32_t{p[0]} << 16) | (std::uint32_t{p[n >> 1]} << 24);
   return avalanche_xxh64((kKey + seed) ^ bytes);
 }
 
-[[nodiscard]] inline std::uint64_t hash_4_to_8(const std::uint8_t* p, std::size_t n, std::uint64_t seed) noexcept {
-  constexpr std::uint64_t kKey = secret_word<std::uint64_t>(8) ^ secret_word<std::uint64_t>(16);
+template <class Seed>
+[[nodiscard]] inline std::uint64_t hash_4_to_8(const std::uint8_t* p, std::size_t n, Seed seed) noexcept {
+  constexpr std::uint64_t kKey = xxh3_secret_word<std::uint64_t>(8) ^ xxh3_secret_word<std::uint64_t>(16);
   const std::uint64_t mixed_seed = seed ^ (std::uint64_t{reverse_bytes(static_cast<std::uint32_t>(seed))} << 32);
   std::uint64_t v = (kKey - mixed_seed) ^ (load32(p + n - 4) | (load32(p) << 32));
   v = (v ^ std::rotl(v, 49) ^ std::rotl(v, 24)) * kPrimeMix2;
@@ -88,106 +68,160 @@ template <class T>
   return v ^ (v >> 28);
 }
 
-[[nodiscard]] inline std::uint64_t hash_9_to_16(const std::uint8_t* p, std::size_t n, std::uint64_t seed) noexcept {
-  constexpr std::uint64_t kLowKey = secret_word<std::uint64_t>(24) ^ secret_word<std::uint64_t>(32);
-  constexpr std::uint64_t kHighKey = secret_word<std::uint64_t>(40) ^ secret_word<std::uint64_t>(48);
+template <class Seed>
+[[nodiscard]] inline std::uint64_t hash_9_to_16(const std::uint8_t* p, std::size_t n, Seed seed) noexcept {
+  constexpr std::uint64_t kLowKey = xxh3_secret_word<std::uint64_t>(24) ^ xxh3_secret_word<std::uint64_t>(32);
+  constexpr std::uint64_t kHighKey = xxh3_secret_word<std::uint64_t>(40) ^ xxh3_secret_word<std::uint64_t>(48);
   const std::uint64_t low = (kLowKey + seed) ^ load64(p);
   const std::uint64_t high = (kHighKey - seed) ^ load64(p + n - 8);
-  return avalanche(n + reverse_bytes(low) + high + fold_product(low, high));
+  return avalanche_xxh3(n + reverse_bytes(low) + high + fold_product_128(low, high));
 }
 
-template <std::size_t kOffset>
-[[nodiscard]] inline std::uint64_t mix_16(const std::uint8_t* p, std::uint64_t seed) noexcept {
-  return fold_product(load64(p) ^ (secret_word<std::uint64_t>(kOffset) + seed),
-                      load64(p + 8) ^ (secret_word<std::uint64_t>(kOffset + 8) - seed));
+template <std::size_t kOffset, class Seed>
+[[nodiscard]] inline std::uint64_t mix_16(const std::uint8_t* p, Seed seed) noexcept {
+  return fold_product_128(load64(p) ^ (xxh3_secret_word<std::uint64_t>(kOffset) + seed),
+                          load64(p + 8) ^ (xxh3_secret_word<std::uint64_t>(kOffset + 8) - seed));
 }
 
 // The i-th 16 bytes from either end, which have 32 bytes of the secret.
-template <std::size_t kIndex>
-[[nodiscard]] inline std::uint64_t mix_ends(const std::uint8_t* p, std::size_t n, std::uint64_t seed) noexcept {
+template <std::size_t kIndex, class Seed>
+[[nodiscard]] inline std::uint64_t mix_ends(const std::uint8_t* p, std::size_t n, Seed seed) noexcept {
   return mix_16<32 * kIndex>(p + 16 * kIndex, seed) + mix_16<32 * kIndex + 16>(p + n - 16 * (kIndex + 1), seed);
 }
 
-[[nodiscard]] inline std::uint64_t hash_17_to_128(const std::uint8_t* p, std::size_t n, std::uint64_t seed) noexcept {
+template <class Seed>
+[[nodiscard]] inline std::uint64_t hash_17_to_128(const std::uint8_t* p, std::size_t n, Seed seed) noexcept {
   std::uint64_t acc = n * kPrime64_1 + mix_ends<0>(p, n, seed);
-  if (n > 32) acc += mix_ends<1>(p, n, seed);
-  if (n > 64) acc += mix_ends<2>(p, n, seed);
-  if (n > 96) acc += mix_ends<3>(p, n, seed);
-  return avalanche(acc);
+  if (n > 32) {
+    acc += mix_ends<1>(p, n, seed);
+    if (n > 64) {
+      acc += mix_ends<2>(p, n, seed);
+      if (n > 96) acc += mix_ends<3>(p, n, seed);
+    }
+  }
+  return avalanche_xxh3(acc);
 }
 
-[[nodiscard]] std::uint64_t hash_129_to_240(const std::uint8_t* p, std::size_t n, std::uint64_t seed) noexcept {
+template <class Seed>
+[[nodiscard]] inline std::uint64_t hash_129_to_240(const std::uint8_t* p, std::size_t n, Seed seed) noexcept {
   const auto mix = [seed](const std::uint8_t* at, std::size_t offset) {
-    const std::uint8_t* key = kSecret.data() + offset;
-    return fold_product(load64(at) ^ (load64(key) + seed), load64(at + 8) ^ (load64(key + 8) - seed));
+    const std::uint8_t* key = kXxh3SecretData + offset;
+    return fold_product_128(load64(at) ^ (load64(key) + seed), load64(at + 8) ^ (load64(key + 8) - seed));
   };
   std::uint64_t acc = n * kPrime64_1;
   for (std::size_t i = 0; i < 8; ++i) acc += mix(p + 16 * i, 16 * i);
-  acc = avalanche(acc);
+  acc = avalanche_xxh3(acc);
   // The second round through the secret starts 3 bytes later, the last 16 bytes have a place of their own.
   std::uint64_t rest = mix(p + n - 16, 119);
   for (std::size_t i = 8; i < n / 16; ++i) rest += mix(p + 16 * i, 16 * (i - 8) + 3);
-  return avalanche(acc + rest);
+  return avalanche_xxh3(acc + rest);
+}
+
+template <class Seed>
+[[nodiscard]] inline std::uint64_t hash_0(const std::uint8_t* /*p*/, std::size_t /*n*/, Seed seed) noexcept {
+  return avalanche_xxh64(seed ^ xxh3_secret_word<std::uint64_t>(56) ^ xxh3_secret_word<std::uint64_t>(64));
+}
+
+// Apart, since these need more registers than a function may use without saving them.
+template <class Seed>
+[[nodiscard]] SIMDRIVE_NOINLINE std::uint64_t hash_17_to_240(const std::uint8_t* p, std::size_t n, Seed seed) noexcept {
+  return n <= 128 ? hash_17_to_128(p, n, seed) : hash_129_to_240(p, n, seed);
+}
+
+template <class Seed>
+[[nodiscard]] inline std::uint64_t hash_0_to_16(const std::uint8_t* p, std::size_t n, Seed seed) noexcept {
+  if (n > 8) return hash_9_to_16(p, n, seed);
+  if (n > 3) return hash_4_to_8(p, n, seed);
+  return n > 0 ? hash_1_to_3(p, n, seed) : hash_0(p, n, seed);
+}
+
+template <std::uint64_t (*kHash)(const std::uint8_t*, std::size_t, std::uint64_t) noexcept>
+void hash_each(const std::uint8_t* const* items, std::size_t count, std::size_t size, std::uint64_t seed,
+               std::uint64_t* out) noexcept {
+  for (std::size_t i = 0; i < count; ++i) out[i] = kHash(items[i], size, seed);
 }
 
 }  // namespace
-
-constinit const Xxh3Secret kXxh3DefaultSecret = kSecret;
-
-void derive_xxh3_secret(std::uint64_t seed, Xxh3Secret& secret) noexcept {
-  for (std::size_t i = 0; i < kXxh3SecretBytes; i += 16) {
-    store_le(secret.data() + i, load64(kSecret.data() + i) + seed);
-    store_le(secret.data() + i + 8, load64(kSecret.data() + i + 8) - seed);
-  }
-}
 
 std::uint64_t xxh3_short(const std::uint8_t* data, std::size_t size, std::uint64_t seed) noexcept {
   assert(size <= kXxh3ShortMax);
-  if (size > 128) return hash_129_to_240(data, size, seed);
-  if (size > 16) return hash_17_to_128(data, size, seed);
-  if (size > 8) return hash_9_to_16(data, size, seed);
-  if (size > 3) return hash_4_to_8(data, size, seed);
-  if (size > 0) return hash_1_to_3(data, size, seed);
-  return avalanche_xxh64(seed ^ secret_word<std::uint64_t>(56) ^ secret_word<std::uint64_t>(64));
+  return size <= 16 ? hash_0_to_16(data, size, seed) : hash_17_to_240(data, size, seed);
 }
 
-std::uint64_t merge_xxh3(const std::uint64_t* acc, std::uint64_t size, const std::uint8_t* secret) noexcept {
-  std::uint64_t sum = size * kPrime64_1;
-  for (std::size_t i = 0; i < 8; i += 2) {
-    const std::uint8_t* key = secret + kXxh3MergeOffset + 8 * i;
-    sum += fold_product(acc[i] ^ load64(key), acc[i + 1] ^ load64(key + 8));
-  }
-  return avalanche(sum);
+void xxh3_short_each(const std::uint8_t* const* items, std::size_t count, std::size_t size, std::uint64_t seed,
+                     std::uint64_t* out) noexcept {
+  assert(size <= kXxh3ShortMax);
+  if (size > 128) return hash_each<hash_129_to_240>(items, count, size, seed, out);
+  if (size > 16) return hash_each<hash_17_to_128>(items, count, size, seed, out);
+  if (size > 8) return hash_each<hash_9_to_16>(items, count, size, seed, out);
+  if (size > 3) return hash_each<hash_4_to_8>(items, count, size, seed, out);
+  if (size > 0) return hash_each<hash_1_to_3>(items, count, size, seed, out);
+  return hash_each<hash_0>(items, count, size, seed, out);
 }
-
-namespace {
-
-[[nodiscard]] std::uint64_t hash_long(BytesView data, const std::uint8_t* secret) noexcept {
-  std::array<std::uint64_t, 8> acc;
-  active_backend().xxh3_long(acc.data(), data.data(), data.size(), secret);
-  return merge_xxh3(acc.data(), data.size(), secret);
-}
-
-// Apart from xxh3_64, which then needs no stack frame for short keys.
-[[nodiscard]] std::uint64_t hash_long_seeded(BytesView data, std::uint64_t seed) noexcept {
-  if (seed == 0) return hash_long(data, kXxh3DefaultSecret.data());
-  Xxh3Secret secret;
-  derive_xxh3_secret(seed, secret);
-  return hash_long(data, secret.data());
-}
-
-}  // namespace
 
 }  // namespace hash
 
 std::uint64_t xxh3_64(BytesView data, std::uint64_t seed) noexcept {
-  if (data.size() <= hash::kXxh3ShortMax) return hash::xxh3_short(data.data(), data.size(), seed);
-  return hash::hash_long_seeded(data, seed);
+  const std::uint8_t* bytes = data.data();
+  const std::size_t size = data.size();
+  if (seed == 0) {
+    // The shortest first: they would feel one more branch.
+    if (size <= 16) return hash::hash_0_to_16(bytes, size, hash::NoSeed{});
+    if (size <= hash::kXxh3ShortMax) return hash::hash_17_to_240(bytes, size, hash::NoSeed{});
+    return hash::xxh3_long(bytes, size, hash::kXxh3SecretData);
+  }
+  if (size <= hash::kXxh3ShortMax) return hash::xxh3_short(bytes, size, seed);
+  return hash::xxh3_long_seeded(bytes, size, seed);
 }
+
+namespace {
+
+// So many short items at once go to the backend, which needs their addresses side by side.
+constexpr std::size_t kChunk = 64;
+
+// One item is hashed here: the call of the backend would cost more than the hash.
+void hash_equal_sized(const std::uint8_t* const* items, std::size_t count, std::size_t size, std::uint64_t seed,
+                      std::uint64_t* out) noexcept {
+  if (count == 1) {
+    *out = xxh3_64({*items, size}, seed);
+  } else {
+    hash::active_backend().xxh3.equal_sized(items, count, size, seed, out);
+  }
+}
+
+}  // namespace
 
 void xxh3_64_many(std::span<const BytesView> items, std::span<std::uint64_t> out, std::uint64_t seed) noexcept {
   assert(out.size() >= items.size());
-  for (std::size_t i = 0; i < items.size(); ++i) out[i] = xxh3_64(items[i], seed);
+  const std::uint8_t* pointers[kChunk];
+  for (std::size_t i = 0; i < items.size();) {
+    const std::size_t size = items[i].size();
+    if (size > hash::kXxh3ShortMax) {
+      out[i] = xxh3_64(items[i], seed);
+      ++i;
+      continue;
+    }
+    const std::size_t most = std::min(kChunk, items.size() - i);
+    std::size_t count = 0;
+    for (; count < most && items[i + count].size() == size; ++count) pointers[count] = items[i + count].data();
+    hash_equal_sized(pointers, count, size, seed, out.data() + i);
+    i += count;
+  }
+}
+
+void xxh3_64_rows(const std::uint8_t* rows, std::size_t width, std::size_t stride, std::span<std::uint64_t> out,
+                  std::uint64_t seed) noexcept {
+  if (width > hash::kXxh3ShortMax) {
+    for (std::size_t i = 0; i < out.size(); ++i) out[i] = xxh3_64({rows + i * stride, width}, seed);
+    return;
+  }
+  const std::uint8_t* pointers[kChunk];
+  for (std::size_t i = 0; i < out.size();) {
+    const std::size_t count = std::min(kChunk, out.size() - i);
+    for (std::size_t k = 0; k < count; ++k) pointers[k] = rows + (i + k) * stride;
+    hash_equal_sized(pointers, count, width, seed, out.data() + i);
+    i += count;
+  }
 }
 
 }  // namespace simdrive

@@ -1,45 +1,31 @@
-// XXH3-64: constants of the algorithm and the pieces that the one-shot and the streaming form share.
+// XXH3-64: the pieces that the one-shot and the streaming form share.
 #pragma once
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
 
+#include "hash/xxh3_constants.hpp"
+
 namespace simdrive::hash {
 
-inline constexpr std::uint64_t kPrime32_1 = 0x9E3779B1U;
-inline constexpr std::uint64_t kPrime32_2 = 0x85EBCA77U;
-inline constexpr std::uint64_t kPrime32_3 = 0xC2B2AE3DU;
-inline constexpr std::uint64_t kPrime64_1 = 0x9E3779B185EBCA87U;
-inline constexpr std::uint64_t kPrime64_2 = 0xC2B2AE3D27D4EB4FU;
-inline constexpr std::uint64_t kPrime64_3 = 0x165667B19E3779F9U;
-inline constexpr std::uint64_t kPrime64_4 = 0x85EBCA77C2B2AE63U;
-inline constexpr std::uint64_t kPrime64_5 = 0x27D4EB2F165667C5U;
-inline constexpr std::uint64_t kPrimeMix1 = 0x165667919E3779F9U;
-inline constexpr std::uint64_t kPrimeMix2 = 0x9FB21C651E98DF25U;
-
-inline constexpr std::size_t kXxh3StripeBytes = 64;
-inline constexpr std::size_t kXxh3BlockStripes = 16;
-inline constexpr std::size_t kXxh3SecretBytes = 192;
-/// Inputs up to here take the short forms, which never touch a backend.
-inline constexpr std::size_t kXxh3ShortMax = 240;
-/// Where in the secret the keys of the scrambling, of the last stripe and of the final merge begin.
-inline constexpr std::size_t kXxh3ScrambleOffset = kXxh3SecretBytes - kXxh3StripeBytes;
-inline constexpr std::size_t kXxh3LastStripeOffset = kXxh3ScrambleOffset - 7;
-inline constexpr std::size_t kXxh3MergeOffset = 11;
-
-inline constexpr std::array<std::uint64_t, 8> kXxh3Start = {kPrime32_3, kPrime64_1, kPrime64_2, kPrime64_3,
-                                                            kPrime64_4, kPrime32_2, kPrime64_5, kPrime32_1};
+inline constexpr std::array<std::uint64_t, 8> kXxh3Start = std::to_array(kXxh3StartWords);
 
 using Xxh3Secret = std::array<std::uint8_t, kXxh3SecretBytes>;
-
-extern const Xxh3Secret kXxh3DefaultSecret;
 
 /// The secret that inputs above `kXxh3ShortMax` use with this seed.
 void derive_xxh3_secret(std::uint64_t seed, Xxh3Secret& secret) noexcept;
 
 /// The hash of at most `kXxh3ShortMax` bytes.
 [[nodiscard]] std::uint64_t xxh3_short(const std::uint8_t* data, std::size_t size, std::uint64_t seed) noexcept;
+
+/// The same for `count` items of `size` bytes each.
+void xxh3_short_each(const std::uint8_t* const* items, std::size_t count, std::size_t size, std::uint64_t seed,
+                     std::uint64_t* out) noexcept;
+
+/// The hash of a longer input, on the active backend: with the secret of its seed, or with a seed other than 0.
+[[nodiscard]] std::uint64_t xxh3_long(const std::uint8_t* data, std::size_t size, const std::uint8_t* secret) noexcept;
+[[nodiscard]] std::uint64_t xxh3_long_seeded(const std::uint8_t* data, std::size_t size, std::uint64_t seed) noexcept;
 
 /// The hash of a longer input of `size` bytes whose stripes are all in `acc`.
 [[nodiscard]] std::uint64_t merge_xxh3(const std::uint64_t* acc, std::uint64_t size,
@@ -68,6 +54,16 @@ struct Product128 {
 #else
   return multiply_128_portable(a, b);
 #endif
+}
+
+[[nodiscard]] constexpr std::uint64_t fold_product_128(std::uint64_t a, std::uint64_t b) noexcept {
+  const Product128 product = multiply_128(a, b);
+  return product.low ^ product.high;
+}
+
+[[nodiscard]] constexpr std::uint64_t avalanche_xxh3(std::uint64_t v) noexcept {
+  v = (v ^ (v >> 37)) * kPrimeMix1;
+  return v ^ (v >> 32);
 }
 
 }  // namespace simdrive::hash

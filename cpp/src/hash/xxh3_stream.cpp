@@ -22,7 +22,7 @@ void Xxh3Stream::reset() noexcept {
 }
 
 void Xxh3Stream::consume(const std::uint8_t* data, std::size_t stripes) noexcept {
-  block_stripe_ = hash::active_backend().xxh3_stripes(acc_.data(), data, stripes, block_stripe_, secret_.data());
+  block_stripe_ = hash::active_backend().xxh3.stripes(acc_.data(), data, stripes, block_stripe_, secret_.data());
   std::memcpy(consumed_tail_.data(), data + (stripes - 1) * kStripeBytes, kStripeBytes);
 }
 
@@ -50,13 +50,12 @@ void Xxh3Stream::update(BytesView data) noexcept {
 std::uint64_t Xxh3Stream::digest() const noexcept {
   if (total_bytes_ <= hash::kXxh3ShortMax) return hash::xxh3_short(buffer_.data(), buffered_, seed_);
 
-  const hash::Backend& backend = hash::active_backend();
+  const hash::Xxh3Kernels& kernels = hash::active_backend().xxh3;
   std::array<std::uint64_t, 8> acc = acc_;
   std::array<std::uint8_t, kStripeBytes> joined;
   const std::uint8_t* last = nullptr;
   if (buffered_ >= kStripeBytes) {
-    (void)backend.xxh3_stripes(acc.data(), buffer_.data(), (buffered_ - 1) / kStripeBytes, block_stripe_,
-                               secret_.data());
+    (void)kernels.stripes(acc.data(), buffer_.data(), (buffered_ - 1) / kStripeBytes, block_stripe_, secret_.data());
     last = buffer_.data() + buffered_ - kStripeBytes;
   } else {
     // More than 240 bytes came and fewer than 64 are here, so a stripe was consumed: its end completes them.
@@ -66,7 +65,7 @@ std::uint64_t Xxh3Stream::digest() const noexcept {
     last = joined.data();
   }
   // The last stripe belongs to no block; position 0 of one keeps it from being scrambled.
-  (void)backend.xxh3_stripes(acc.data(), last, 1, 0, secret_.data() + hash::kXxh3LastStripeOffset);
+  (void)kernels.stripes(acc.data(), last, 1, 0, secret_.data() + hash::kXxh3LastStripeOffset);
   return hash::merge_xxh3(acc.data(), total_bytes_, secret_.data());
 }
 

@@ -9,6 +9,7 @@
 #include "generated_bytes.hpp"
 #include "hash/backend.hpp"
 #include "hash/xxh3.hpp"
+#include "on_backend.hpp"
 #include "simdrive/hash.hpp"
 
 namespace simdrive {
@@ -73,28 +74,141 @@ TEST(Xxh3, EmptyInputNeedsNoPointer) {
   EXPECT_EQ(xxh3_64({}, 1), kSeeded[0].hash[0]);
 }
 
-TEST(Xxh3, AlignmentDoesNotMatter) {
-  const Bytes data = generated_bytes(7, 3000);
-  for (std::size_t shift = 0; shift < 64; ++shift) {
-    Bytes moved(data.size() + shift);
-    std::copy(data.begin(), data.end(), moved.begin() + static_cast<std::ptrdiff_t>(shift));
-    for (const std::size_t size : {5U, 13U, 100U, 200U, 3000U}) {
-      EXPECT_EQ(xxh3_64(BytesView(moved).subspan(shift, size)), xxh3_64(BytesView(data).first(size)));
+// The hash by the scalar kernels alone, whatever backend is active.
+std::uint64_t scalar_hash(BytesView data, std::uint64_t seed) {
+  if (data.size() <= hash::kXxh3ShortMax) return hash::xxh3_short(data.data(), data.size(), seed);
+  hash::Xxh3Secret secret;
+  hash::derive_xxh3_secret(seed, secret);
+  std::array<std::uint64_t, 8> acc;
+  hash::kXxh3Scalar.whole(acc.data(), data.data(), data.size(), secret.data());
+  return hash::merge_xxh3(acc.data(), data.size(), secret.data());
+}
+
+using Xxh3OnBackend = test::OnBackend;
+SIMDRIVE_ON_EVERY_BACKEND(Xxh3OnBackend);
+
+// Each input has a block of its own that ends with it, for a sanitizer to see a read beyond.
+TEST_P(Xxh3OnBackend, EveryLength) {
+  const Bytes data = generated_bytes(5, 4096);
+  for (std::size_t size = 0; size <= data.size(); ++size) {
+    const Bytes input(data.begin(), data.begin() + static_cast<std::ptrdiff_t>(size));
+    for (const std::uint64_t seed : {std::uint64_t{0}, kSeeds[1]}) {
+      ASSERT_EQ(xxh3_64(input, seed), scalar_hash(input, seed)) << "size " << size << " seed " << seed;
     }
   }
 }
 
-TEST(Xxh3, ManyAtOnceEqualsOneByOne) {
+TEST_P(Xxh3OnBackend, EveryAlignment) {
+  const Bytes data = generated_bytes(7, 4096);
+  for (const std::size_t size : {5U, 13U, 100U, 200U, 241U, 320U, 1023U, 1024U, 1025U, 2111U, 4096U}) {
+    const std::uint64_t expected = scalar_hash(BytesView(data).first(size), 0);
+    for (std::size_t shift = 0; shift < 64; ++shift) {
+      Bytes moved(shift + size);
+      std::copy_n(data.begin(), size, moved.begin() + static_cast<std::ptrdiff_t>(shift));
+      ASSERT_EQ(xxh3_64(BytesView(moved).subspan(shift)), expected) << "size " << size << " shift " << shift;
+    }
+  }
+}
+
+TEST_P(Xxh3OnBackend, LargeInputs) {
+  const Bytes data = generated_bytes(8, (5U << 20U) + 777);
+  for (const std::size_t size : {(1U << 20U) + 1, (3U << 20U) - 63, (4U << 20U), (5U << 20U) + 777}) {
+    const BytesView input = BytesView(data).last(size);
+    EXPECT_EQ(xxh3_64(input), scalar_hash(input, 0)) << size;
+    EXPECT_EQ(xxh3_64(input, kSeeds[2]), scalar_hash(input, kSeeds[2])) << size;
+  }
+}
+
+TEST_P(Xxh3OnBackend, StripesFromAnyPlaceInABlock) {
+  constexpr std::size_t kMost = 50;  // three blocks and a bit
+  const Bytes data = generated_bytes(9, kMost * hash::kXxh3StripeBytes);
+  hash::Xxh3Secret secret;
+  hash::derive_xxh3_secret(77, secret);
+  for (std::size_t begin = 0; begin < hash::kXxh3BlockStripes; ++begin) {
+    for (std::size_t count = 0; count <= kMost; ++count) {
+      const std::uint8_t* input = data.data() + (kMost - count) * hash::kXxh3StripeBytes;
+      std::array<std::uint64_t, 8> expected = hash::kXxh3Start;
+      std::array<std::uint64_t, 8> got = hash::kXxh3Start;
+      const std::size_t end = hash::kXxh3Scalar.stripes(expected.data(), input, count, begin, secret.data());
+      ASSERT_EQ(backend().xxh3.stripes(got.data(), input, count, begin, secret.data()), end) << count;
+      ASSERT_EQ(end, (begin + count) % hash::kXxh3BlockStripes);
+      ASSERT_EQ(got, expected) << "begin " << begin << " count " << count;
+    }
+  }
+}
+
+TEST_P(Xxh3OnBackend, StripesInTwoPartsAreThoseInOne) {
+  constexpr std::size_t kStripes = 65;
+  const Bytes data = generated_bytes(6, kStripes * hash::kXxh3StripeBytes);
+  hash::Xxh3Secret secret;
+  hash::derive_xxh3_secret(78, secret);
+  std::array<std::uint64_t, 8> expected = hash::kXxh3Start;
+  const std::size_t end = hash::kXxh3Scalar.stripes(expected.data(), data.data(), kStripes, 0, secret.data());
+  const auto stripes = backend().xxh3.stripes;
+  for (std::size_t first = 0; first <= kStripes; ++first) {
+    std::array<std::uint64_t, 8> got = hash::kXxh3Start;
+    const std::size_t at = stripes(got.data(), data.data(), first, 0, secret.data());
+    const std::uint8_t* rest = data.data() + first * hash::kXxh3StripeBytes;
+    ASSERT_EQ(stripes(got.data(), rest, kStripes - first, at, secret.data()), end) << first;
+    ASSERT_EQ(got, expected) << "first " << first;
+  }
+}
+
+TEST_P(Xxh3OnBackend, EqualSizedItemsOfEverySize) {
+  constexpr std::size_t kMost = 40;
+  constexpr std::uint64_t kUntouched = 0x1122334455667788U;
+  for (std::size_t size = 0; size <= hash::kXxh3ShortMax; ++size) {
+    const std::uint64_t seed = size % 3 == 0 ? 0 : kSeeds[1] + size;
+    // Every item at another alignment, at the end of a block of its own.
+    std::vector<Bytes> blocks;
+    std::vector<const std::uint8_t*> items;
+    std::vector<std::uint64_t> expected;
+    for (std::size_t i = 0; i < kMost; ++i) {
+      blocks.push_back(generated_bytes(1000 * size + i, i % 17 + size));
+      items.push_back(blocks.back().data() + i % 17);
+      expected.push_back(hash::xxh3_short(items.back(), size, seed));
+    }
+    for (std::size_t count = 0; count <= kMost; ++count) {
+      std::vector<std::uint64_t> out(kMost + 1, kUntouched);
+      backend().xxh3.equal_sized(items.data(), count, size, seed, out.data());
+      for (std::size_t i = 0; i < count; ++i) ASSERT_EQ(out[i], expected[i]) << "size " << size << " count " << count;
+      ASSERT_EQ(out[count], kUntouched) << "size " << size << " count " << count;
+    }
+  }
+}
+
+TEST_P(Xxh3OnBackend, ManyAtOnceEqualsOneByOne) {
   const Bytes data = generated_bytes(3, 1500);
-  std::vector<BytesView> items;
+  std::vector<BytesView> items = {BytesView(), BytesView()};
   for (std::size_t size = 0; size <= data.size(); size += 7) items.push_back(BytesView(data).first(size));
+  // Runs of one size: shorter and longer than what goes to the backend at once, and with longer items between.
+  for (const std::size_t run : {1U, 2U, 7U, 8U, 9U, 31U, 63U, 64U, 65U, 200U}) {
+    for (std::size_t i = 0; i < run; ++i) items.push_back(BytesView(data).subspan(i * 5, run % 50));
+    if (run % 2 == 0) items.push_back(BytesView(data).first(241));
+  }
   for (const std::uint64_t seed : {std::uint64_t{0}, std::uint64_t{99}}) {
     std::vector<std::uint64_t> out(items.size() + 1, 12345);
     xxh3_64_many(items, out, seed);
-    for (std::size_t i = 0; i < items.size(); ++i) EXPECT_EQ(out[i], xxh3_64(items[i], seed));
+    for (std::size_t i = 0; i < items.size(); ++i) ASSERT_EQ(out[i], xxh3_64(items[i], seed)) << i;
     EXPECT_EQ(out.back(), 12345U) << "wrote beyond the items";
   }
   xxh3_64_many({}, {});
+}
+
+TEST_P(Xxh3OnBackend, RowsAreHashedOneByOne) {
+  const Bytes data = generated_bytes(4, 70000);
+  for (const std::size_t width : {0U, 1U, 3U, 4U, 8U, 13U, 16U, 17U, 36U, 64U, 129U, 240U, 241U, 300U}) {
+    for (const std::size_t stride : {std::size_t{0}, width, width + 3}) {
+      for (const std::size_t count : {0U, 1U, 2U, 9U, 63U, 64U, 65U, 200U}) {
+        std::vector<std::uint64_t> out(count);
+        xxh3_64_rows(data.data() + 1, width, stride, out, 17);
+        for (std::size_t i = 0; i < count; ++i) {
+          ASSERT_EQ(out[i], xxh3_64(BytesView(data).subspan(1 + i * stride, width), 17))
+              << "width " << width << " stride " << stride << " row " << i;
+        }
+      }
+    }
+  }
 }
 
 TEST(Xxh3, Products) {
@@ -112,37 +226,6 @@ TEST(Xxh3, Products) {
   }
   // (2^64 - 1)^2 = 2^128 - 2^65 + 1
   EXPECT_EQ(hash::multiply_128_portable(~std::uint64_t{0}, ~std::uint64_t{0}).high, ~std::uint64_t{1});
-}
-
-TEST(Xxh3, EveryBackendAgreesWithScalar) {
-  const Bytes data = generated_bytes(5, 4200);
-  hash::Xxh3Secret secret;
-  hash::derive_xxh3_secret(77, secret);
-  const hash::BackendList backends = hash::usable_backends();
-  ASSERT_GE(backends.count, 1U);
-  for (std::size_t b = 0; b < backends.count; ++b) {
-    const hash::Backend& backend = *backends.first[b];
-    for (std::size_t size = 241; size <= data.size(); ++size) {
-      std::array<std::uint64_t, 8> expected;
-      std::array<std::uint64_t, 8> got;
-      hash::kScalarBackend.xxh3_long(expected.data(), data.data(), size, secret.data());
-      backend.xxh3_long(got.data(), data.data(), size, secret.data());
-      ASSERT_EQ(got, expected) << backend.name << " size " << size;
-    }
-    for (std::size_t first = 0; first <= 65; ++first) {
-      std::array<std::uint64_t, 8> whole = hash::kXxh3Start;
-      std::array<std::uint64_t, 8> parts = hash::kXxh3Start;
-      const std::size_t end = hash::kScalarBackend.xxh3_stripes(whole.data(), data.data(), 65, 0, secret.data());
-      const std::size_t at = backend.xxh3_stripes(parts.data(), data.data(), first, 0, secret.data());
-      EXPECT_EQ(backend.xxh3_stripes(parts.data(), data.data() + 64 * first, 65 - first, at, secret.data()), end);
-      EXPECT_EQ(parts, whole) << backend.name << " first " << first;
-    }
-  }
-}
-
-TEST(HashBackend, NameIsThatOfTheActiveOne) {
-  EXPECT_EQ(hash_backend(), hash::active_backend().name);
-  EXPECT_EQ(&hash::active_backend(), hash::usable_backends().first[0]);
 }
 
 }  // namespace

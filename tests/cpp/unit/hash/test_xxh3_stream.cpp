@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "generated_bytes.hpp"
+#include "on_backend.hpp"
 #include "simdrive/hash.hpp"
 
 namespace simdrive {
@@ -11,7 +12,10 @@ namespace {
 
 using test::generated_bytes;
 
-TEST(Xxh3Stream, EverySplitInTwoGivesTheOneShotHash) {
+using Xxh3StreamOnBackend = test::OnBackend;
+SIMDRIVE_ON_EVERY_BACKEND(Xxh3StreamOnBackend);
+
+TEST_P(Xxh3StreamOnBackend, EverySplitInTwoGivesTheOneShotHash) {
   const Bytes data = generated_bytes(42, 1400);
   for (const std::uint64_t seed : {std::uint64_t{0}, std::uint64_t{0x123456789abcdefU}}) {
     for (const std::size_t size : {1U, 64U, 240U, 241U, 255U, 256U, 257U, 320U, 513U, 1024U, 1025U, 1400U}) {
@@ -29,7 +33,7 @@ TEST(Xxh3Stream, EverySplitInTwoGivesTheOneShotHash) {
   }
 }
 
-TEST(Xxh3Stream, PiecesOfOneSize) {
+TEST_P(Xxh3StreamOnBackend, PiecesOfOneSize) {
   const Bytes data = generated_bytes(9, 20000);
   const std::uint64_t expected = xxh3_64(data, 5);
   for (std::size_t piece = 1; piece < 1100; piece = piece < 70 ? piece + 1 : piece + 37) {
@@ -41,7 +45,7 @@ TEST(Xxh3Stream, PiecesOfOneSize) {
   }
 }
 
-TEST(Xxh3Stream, ByteByByteIsRightAtEveryLength) {
+TEST_P(Xxh3StreamOnBackend, ByteByByteIsRightAtEveryLength) {
   const Bytes data = generated_bytes(10, 2200);
   Xxh3Stream stream;
   EXPECT_EQ(stream.digest(), xxh3_64({}));

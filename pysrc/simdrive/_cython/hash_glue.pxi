@@ -1,0 +1,154 @@
+# What the hash functions need of CPython's C API and Cython has no words for.
+
+from cpython.object cimport PyObject
+from libc.stdint cimport uint64_t
+
+from simdrive._cython.libsimdrive.hash cimport CBytesView
+
+cdef extern from *:
+    """
+    #include <cstddef>
+    #include <cstdint>
+    #include <mutex>
+
+    #include "simdrive/hash.hpp"
+
+    namespace {
+
+    // More bytes than these are hashed without the GIL. To give it up and take it again costs as much as to hash 4 KiB,
+    // and far more while other threads want it.
+    constexpr Py_ssize_t kHashNogilMin = 16384;
+
+    simdrive::BytesView sd_bytes(PyObject* bytes) {
+      return {reinterpret_cast<const std::uint8_t*>(PyBytes_AS_STRING(bytes)),
+              static_cast<std::size_t>(PyBytes_GET_SIZE(bytes))};
+    }
+
+    simdrive::BytesView sd_bytes(const Py_buffer* view) {
+      return {static_cast<const std::uint8_t*>(view->buf), static_cast<std::size_t>(view->len)};
+    }
+
+    // 1: `view` holds the buffer until sd_give_back; 0: there is none, for a reason that get_buffer puts in words;
+    // -1: an exception is set. Nobody can change bytes, so they skip the buffer protocol, which costs as much as a
+    // short hash; the caller holds a reference to them.
+    int sd_borrow(PyObject* data, Py_buffer* view) {
+      if (PyBytes_CheckExact(data)) {
+        view->obj = nullptr;
+        view->buf = PyBytes_AS_STRING(data);
+        view->len = PyBytes_GET_SIZE(data);
+        return 1;
+      }
+      if (PyUnicode_Check(data) || !PyObject_CheckBuffer(data)) return 0;
+      if (PyObject_GetBuffer(data, view, PyBUF_SIMPLE) == 0) return 1;
+      if (!PyErr_ExceptionMatches(PyExc_BufferError) && !PyErr_ExceptionMatches(PyExc_ValueError)) return -1;
+      PyErr_Clear();
+      return 0;
+    }
+
+    void sd_give_back(Py_buffer* view) {
+      if (view->obj != nullptr) PyBuffer_Release(view);
+    }
+
+    std::uint64_t sd_xxh3_64(const Py_buffer* view, std::uint64_t seed) {
+      if (view->len <= kHashNogilMin) return simdrive::xxh3_64(sd_bytes(view), seed);
+      std::uint64_t hash;
+      Py_BEGIN_ALLOW_THREADS
+      hash = simdrive::xxh3_64(sd_bytes(view), seed);
+      Py_END_ALLOW_THREADS
+      return hash;
+    }
+
+    // ---- xxh3_64 as Python calls it
+
+    using SdFunction = PyObject* (*)(PyObject* module, PyObject* const* args, Py_ssize_t count, PyObject* names);
+    SdFunction g_xxh3_64_any;
+
+    PyObject* sd_xxh3_64_buffer(PyObject* data, PyObject* module) {
+      Py_buffer view;
+      const int borrowed = sd_borrow(data, &view);
+      if (borrowed == 0) return g_xxh3_64_any(module, &data, 1, nullptr);
+      if (borrowed < 0) return nullptr;
+      const std::uint64_t hash = sd_xxh3_64(&view, 0);
+      sd_give_back(&view);
+      return PyLong_FromUnsignedLongLong(hash);
+    }
+
+    // Nearly all calls have one argument, mostly short bytes. They are answered here, without parsing arguments; the
+    // others go on to the function that Cython made.
+    PyObject* sd_xxh3_64_entry(PyObject* module, PyObject* const* args, Py_ssize_t count, PyObject* names) {
+      if (count != 1 || names != nullptr) return g_xxh3_64_any(module, args, count, names);
+      PyObject* data = args[0];
+      if (!PyBytes_CheckExact(data) || PyBytes_GET_SIZE(data) > kHashNogilMin) return sd_xxh3_64_buffer(data, module);
+      return PyLong_FromUnsignedLongLong(simdrive::xxh3_64(sd_bytes(data)));
+    }
+
+    // The same function behind that entry; the function itself where Cython made it for another calling convention.
+    PyObject* sd_with_entry(PyObject* function, PyObject* module_name) {
+      if (!PyCFunction_CheckExact(function) || PyCFunction_GET_FLAGS(function) != (METH_FASTCALL | METH_KEYWORDS)) {
+        return Py_NewRef(function);
+      }
+      static PyMethodDef definition;
+      definition = *reinterpret_cast<PyCFunctionObject*>(function)->m_ml;
+      g_xxh3_64_any = reinterpret_cast<SdFunction>(reinterpret_cast<void (*)()>(definition.ml_meth));
+      definition.ml_meth = reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(sd_xxh3_64_entry));
+      return PyCFunction_NewEx(&definition, PyCFunction_GET_SELF(function), module_name);
+    }
+
+    // ---- Many keys
+
+    // Gathers `bytes` objects of a list or tuple up to the first that is none; the count of them.
+    Py_ssize_t sd_gather(PyObject* const* keys, Py_ssize_t count, simdrive::BytesView* views, std::size_t* total) {
+      Py_ssize_t i = 0;
+      for (*total = 0; i < count && PyBytes_CheckExact(keys[i]); ++i) {
+        views[i] = sd_bytes(keys[i]);
+        *total += views[i].size();
+      }
+      return i;
+    }
+
+    PyObject* sd_int_list(const std::uint64_t* values, Py_ssize_t count) {
+      PyObject* list = PyList_New(count);
+      for (Py_ssize_t i = 0; list != nullptr && i < count; ++i) {
+        PyObject* value = PyLong_FromUnsignedLongLong(values[i]);
+        if (value == nullptr) {
+          Py_CLEAR(list);
+        } else {
+          PyList_SET_ITEM(list, i, value);
+        }
+      }
+      return list;
+    }
+
+    // Python's own lock reads the clock before 3.13, which takes longer than a short hash.
+    class SdLock {
+     public:
+      void acquire() {
+        if (mutex_.try_lock()) return;
+        Py_BEGIN_ALLOW_THREADS
+        mutex_.lock();
+        Py_END_ALLOW_THREADS
+      }
+      void release() { mutex_.unlock(); }
+
+     private:
+      std::mutex mutex_;
+    };
+
+    }  // namespace
+    """
+    const Py_ssize_t kHashNogilMin
+
+    CBytesView sd_bytes(const Py_buffer* view) noexcept nogil
+    int sd_borrow(object data, Py_buffer* view) except -1
+    void sd_give_back(Py_buffer* view) noexcept
+    uint64_t sd_xxh3_64(const Py_buffer* view, uint64_t seed) noexcept
+    object sd_with_entry(object function, object module_name)
+    Py_ssize_t sd_gather(PyObject** keys, Py_ssize_t count, CBytesView* views, size_t* total) noexcept
+    list sd_int_list(const uint64_t* values, Py_ssize_t count)
+    PyObject** sd_items "PySequence_Fast_ITEMS"(object sequence) noexcept
+    uint64_t sd_uint64 "PyLong_AsUnsignedLongLong"(object value) noexcept  # leaves its exception set
+    Py_ssize_t sd_clipped "PyNumber_AsSsize_t"(object value, PyObject* overflow) except? -1
+
+    cdef cppclass SdLock:
+        void acquire() noexcept
+        void release() noexcept
