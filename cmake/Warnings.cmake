@@ -6,7 +6,7 @@ set(_simdrive_optimised "$<CONFIG:Release,RelWithDebInfo,MinSizeRel>")
 
 # Stack protector, checked libc calls. FORTIFY needs optimisation, and the sanitizers replace what it does.
 function(simdrive_harden target)
-  if(MSVC)
+  if(WIN32)  # MSVC has its own on by default; MinGW needs a library for each
     return()
   endif()
   target_compile_options(${target} PRIVATE "$<${_simdrive_optimised}:-U_FORTIFY_SOURCE;-D_FORTIFY_SOURCE=2>"

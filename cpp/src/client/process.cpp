@@ -1,6 +1,8 @@
 #include "client/process.hpp"
 
+#ifndef _WIN32
 #include <pthread.h>
+#endif
 
 #include <algorithm>
 #include <chrono>
@@ -33,6 +35,7 @@ Process& process() {
   return instance;
 }
 
+#ifndef _WIN32
 void before_fork() { process().mutex.lock(); }
 void after_fork_in_parent() { process().mutex.unlock(); }
 
@@ -45,6 +48,14 @@ void after_fork_in_child() {
   p.running = false;
   for (ForkAware* object : p.objects) object->after_fork_in_child();
 }
+
+void watch_forks() {
+  static const int installed = ::pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+  (void)installed;
+}
+#else
+void watch_forks() {}
+#endif
 
 std::vector<std::shared_ptr<Connection>> living(Process& p) {
   std::vector<std::shared_ptr<Connection>> out;
@@ -95,8 +106,7 @@ void keep_alive(const std::shared_ptr<Connection>& connection) {
 }
 
 void register_fork_aware(ForkAware& object) {
-  static const int installed = ::pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
-  (void)installed;
+  watch_forks();
   Process& p = process();
   const std::lock_guard lock(p.mutex);
   p.objects.push_back(&object);

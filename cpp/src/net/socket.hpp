@@ -1,9 +1,13 @@
 // An owned, non-blocking TCP socket and the waits around it. No Boost.
 #pragma once
 
+#ifndef _WIN32
 #include <sys/uio.h>
+#endif
 
+#include <algorithm>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <span>
@@ -25,20 +29,47 @@ enum class IoStatus : std::uint8_t { ok, would_block, end, failed };
 struct IoResult {
   IoStatus status = IoStatus::ok;
   std::size_t bytes = 0;
-  int error = 0;  // errno when failed
+  int error = 0;  // the system's code when failed
 };
+
+#ifdef _WIN32
+using SocketHandle = std::uintptr_t;  // a SOCKET
+inline constexpr SocketHandle kNoSocket = ~SocketHandle{0};
+
+/// A WSABUF, without its header.
+struct IoPiece {
+  unsigned long size;
+  char* bytes;
+};
+
+[[nodiscard]] inline IoPiece io_piece(const void* bytes, std::size_t size) noexcept {
+  constexpr std::size_t kMost = std::size_t{1} << 30;  // a longer piece is moved in part
+  return {static_cast<unsigned long>(std::min(size, kMost)), static_cast<char*>(const_cast<void*>(bytes))};
+}
+[[nodiscard]] inline std::size_t piece_size(const IoPiece& piece) noexcept { return piece.size; }
+#else
+using SocketHandle = int;
+inline constexpr SocketHandle kNoSocket = -1;
+using IoPiece = iovec;
+
+[[nodiscard]] inline IoPiece io_piece(const void* bytes, std::size_t size) noexcept {
+  return {const_cast<void*>(bytes), size};
+}
+[[nodiscard]] inline std::size_t piece_size(const IoPiece& piece) noexcept { return piece.iov_len; }
+#endif
 
 class Socket {
  public:
   Socket() = default;
-  explicit Socket(int fd) noexcept : fd_(fd) {}
-  Socket(Socket&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  explicit Socket(SocketHandle fd) noexcept : fd_(fd) {}
+  Socket(Socket&& other) noexcept : fd_(std::exchange(other.fd_, kNoSocket)) {}
   Socket& operator=(Socket&& other) noexcept;
   ~Socket() { close(); }
 
-  [[nodiscard]] int fd() const noexcept { return fd_; }
-  IoResult receive(std::span<iovec> pieces) noexcept;
-  IoResult send(std::span<const iovec> pieces) noexcept;
+  [[nodiscard]] SocketHandle fd() const noexcept { return fd_; }
+  [[nodiscard]] bool open() const noexcept { return fd_ != kNoSocket; }
+  IoResult receive(std::span<IoPiece> pieces) noexcept;
+  IoResult send(std::span<const IoPiece> pieces) noexcept;
   /// Acknowledge at once, once: the peer may hold its next segment back until it hears from us. Linux only.
   void quick_ack() noexcept;
   void shutdown() noexcept;
@@ -48,23 +79,24 @@ class Socket {
   void close() noexcept;
 
  private:
-  int fd_ = -1;
+  SocketHandle fd_ = kNoSocket;
 };
 
-/// Wakes a thread that sleeps in poll(): an eventfd, or a pipe where there is none.
+/// Wakes a thread that sleeps in wait(): an eventfd, or a pipe where there is none, or a UDP socket that talks to
+/// itself where only sockets can be waited for.
 class WakeUp {
  public:
   WakeUp();
   WakeUp(const WakeUp&) = delete;
   WakeUp& operator=(const WakeUp&) = delete;
   ~WakeUp();
-  [[nodiscard]] int fd() const noexcept { return read_fd_; }
+  [[nodiscard]] SocketHandle fd() const noexcept { return read_fd_; }
   void signal() noexcept;
   void drain() noexcept;
 
  private:
-  int read_fd_ = -1;
-  int write_fd_ = -1;
+  SocketHandle read_fd_ = kNoSocket;
+  SocketHandle write_fd_ = kNoSocket;
 };
 
 struct PollResult {
@@ -75,7 +107,7 @@ struct PollResult {
 };
 
 /// Sleeps until the socket can be read (or written, if asked), the wake-up fires, a signal comes, or `until`.
-PollResult wait(int fd, bool want_write, const WakeUp* wake_up, TimePoint until) noexcept;
+PollResult wait(SocketHandle fd, bool want_write, const WakeUp* wake_up, TimePoint until) noexcept;
 
 /// Asked about ten times a second while a connection is being made: true ends it with `Errc::interrupted`. May be
 /// empty.

@@ -1,8 +1,6 @@
 // The stream under Beast: it keeps one pending read and one pending write; the owner makes the system calls.
 #pragma once
 
-#include <sys/uio.h>
-
 #include <array>
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/buffer.hpp>
@@ -71,13 +69,13 @@ class PlainTransport {
   void complete_write(ErrorCode ec, std::size_t n) noexcept { complete(write_op_, ec, n); }
   [[nodiscard]] std::size_t read_space() const noexcept {
     std::size_t n = 0;
-    for (std::size_t i = 0; i < read_count_; ++i) n += read_[i].iov_len;
+    for (std::size_t i = 0; i < read_count_; ++i) n += piece_size(read_[i]);
     return n;
   }
 
  private:
   static constexpr std::size_t kPieces = 16;
-  using Pieces = std::array<iovec, kPieces>;
+  using Pieces = std::array<IoPiece, kPieces>;
 
   template <class Buffers>
   static std::size_t fill(Pieces& pieces, const Buffers& buffers) {
@@ -86,7 +84,7 @@ class PlainTransport {
       const auto b = *it;
       if (b.size() == 0) continue;
       if (n == kPieces) break;
-      pieces[n++] = {const_cast<void*>(static_cast<const void*>(b.data())), b.size()};
+      pieces[n++] = io_piece(b.data(), b.size());
     }
     return n;
   }

@@ -112,7 +112,7 @@ struct WebSocket::Impl {
         return true;
       case IoStatus::would_block: dry = true; return false;
       case IoStatus::end: t.complete_read(asio::error::eof, 0); return true;
-      case IoStatus::failed: t.complete_read(ErrorCode(r.error, boost::system::generic_category()), 0); return true;
+      case IoStatus::failed: t.complete_read(ErrorCode(r.error, boost::system::system_category()), 0); return true;
     }
     return false;
   }
@@ -155,7 +155,7 @@ struct WebSocket::Impl {
       case IoStatus::would_block: break;
       case IoStatus::end:
       case IoStatus::failed:
-        transport().complete_write(ErrorCode(r.error, boost::system::generic_category()), 0);
+        transport().complete_write(ErrorCode(r.error, boost::system::system_category()), 0);
         break;
     }
   }
@@ -225,7 +225,7 @@ void WebSocket::complete_send(const IoResult& result) {
 }
 
 void WebSocket::set_readable() noexcept { impl_->dry = false; }
-int WebSocket::fd() const noexcept { return impl_->transport().socket().fd(); }
+SocketHandle WebSocket::fd() const noexcept { return impl_->transport().socket().fd(); }
 void WebSocket::quick_ack() noexcept { impl_->transport().socket().quick_ack(); }
 void WebSocket::shutdown() noexcept { impl_->transport().socket().shutdown(); }
 

@@ -56,7 +56,7 @@ class WebSocket {
 
   /// poll() said that the socket can be read.
   void set_readable() noexcept;
-  [[nodiscard]] int fd() const noexcept;
+  [[nodiscard]] SocketHandle fd() const noexcept;
   void quick_ack() noexcept;
   /// Ends both directions; whoever waits on the socket wakes up.
   void shutdown() noexcept;

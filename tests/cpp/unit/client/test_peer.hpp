@@ -2,12 +2,6 @@
 // change or cut off.
 #pragma once
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <condition_variable>
 #include <cstdint>
@@ -17,7 +11,6 @@
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <stdexcept>
 #include <string>
 #include <thread>
 #include <utility>
@@ -26,6 +19,7 @@
 #include "base/gather.hpp"
 #include "codec/messages.hpp"
 #include "handshake.hpp"
+#include "net/loopback.hpp"
 #include "net/socket.hpp"
 #include "rpc/frame_writer.hpp"
 #include "rpc/reassembler.hpp"
@@ -53,7 +47,7 @@ inline Bytes flatten(const Gather& g) {
 /// One accepted connection: WebSocket messages in, WebSocket messages out.
 class PeerConnection {
  public:
-  explicit PeerConnection(int fd) : socket_(fd) {}
+  explicit PeerConnection(net::Socket socket) : socket_(std::move(socket)) {}
   PeerConnection(const PeerConnection&) = delete;
   PeerConnection& operator=(const PeerConnection&) = delete;
 
@@ -107,13 +101,7 @@ class PeerConnection {
 
   bool send_raw(BytesView out) {
     const std::lock_guard lock(write_mutex_);
-    while (!out.empty()) {
-      const ssize_t n = ::send(socket_.fd(), out.data(), out.size(), MSG_NOSIGNAL);
-      if (n < 0 && errno == EINTR) continue;
-      if (n <= 0) return false;
-      out = out.subspan(static_cast<std::size_t>(n));
-    }
-    return true;
+    return testing_net::send_all(socket_, out);
   }
 
   void shutdown() noexcept { socket_.shutdown(); }
@@ -158,11 +146,9 @@ class PeerConnection {
   bool read_exactly(MutableBytes out) {
     while (!out.empty()) {
       if (at_ == have_) {
-        const ssize_t n = ::recv(socket_.fd(), buffer_.data(), buffer_.size(), 0);
-        if (n < 0 && errno == EINTR) continue;
-        if (n <= 0) return false;
         at_ = 0;
-        have_ = static_cast<std::size_t>(n);
+        have_ = testing_net::receive_some(socket_, buffer_);
+        if (have_ == 0) return false;
       }
       const std::size_t n = std::min(out.size(), have_ - at_);
       std::copy_n(buffer_.begin() + static_cast<std::ptrdiff_t>(at_), n, out.begin());
@@ -186,24 +172,14 @@ class TestPeer {
   using Rewrite = std::function<void(const rpc::Request&, std::vector<Bytes>&)>;
 
   explicit TestPeer(Dialect dialect = Dialect::d13, std::string status_line = "101 Switching Protocols")
-      : dialect_(dialect), status_line_(std::move(status_line)), listener_(::socket(AF_INET, SOCK_STREAM, 0)) {
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof address;
-    auto* generic = reinterpret_cast<sockaddr*>(&address);
-    if (::bind(listener_.fd(), generic, size) != 0 || ::listen(listener_.fd(), 64) != 0 ||
-        ::getsockname(listener_.fd(), generic, &size) != 0) {
-      throw std::runtime_error("the test peer cannot listen");
-    }
-    port_ = ntohs(address.sin_port);
+      : dialect_(dialect), status_line_(std::move(status_line)) {
     acceptor_ = std::thread([this] { accept_all(); });
   }
   TestPeer(const TestPeer&) = delete;
   TestPeer& operator=(const TestPeer&) = delete;
   ~TestPeer() { stop(); }
 
-  [[nodiscard]] std::string url() const { return "ws://127.0.0.1:" + std::to_string(port_) + "/ws"; }
+  [[nodiscard]] std::string url() const { return "ws://127.0.0.1:" + std::to_string(listener_.port()) + "/ws"; }
 
   void stop() {
     {
@@ -269,11 +245,9 @@ class TestPeer {
       (void)net::wait(listener_.fd(), false, &wake_, net::TimePoint::max());
       const std::lock_guard lock(mutex_);
       if (stopping_) return;
-      const int fd = ::accept(listener_.fd(), nullptr, nullptr);
-      if (fd < 0) continue;
-      const int one = 1;
-      (void)::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-      auto c = std::make_shared<PeerConnection>(fd);
+      auto socket = listener_.accept();
+      if (!socket) continue;
+      auto c = std::make_shared<PeerConnection>(std::move(*socket));
       connections_.push_back(c);
       threads_.emplace_back([this, c] { serve(c); });
     }
@@ -385,9 +359,8 @@ class TestPeer {
 
   const Dialect dialect_;
   const std::string status_line_;
-  net::Socket listener_;
+  testing_net::Listener listener_;
   net::WakeUp wake_;
-  std::uint16_t port_ = 0;
   std::thread acceptor_;
   std::mutex mutex_;
   std::condition_variable changed_;

@@ -1,7 +1,6 @@
 #include "net/socket.hpp"
 
 #include <gtest/gtest.h>
-#include <sys/socket.h>
 
 #include <array>
 #include <chrono>
@@ -9,17 +8,21 @@
 #include <string_view>
 #include <thread>
 
+#include "net/loopback.hpp"
+
 namespace simdrive::net {
 namespace {
 
 struct Pair {
-  Socket near;
-  Socket far;
+  Socket here;
+  Socket there;
   Pair() {
-    std::array<int, 2> fds{};
-    EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds.data()), 0);
-    near = Socket(fds[0]);
-    far = Socket(fds[1]);
+    const testing_net::Listener listener;
+    auto connected = connect_tcp("127.0.0.1", listener.port(), after(Clock::now(), 10), {});
+    EXPECT_TRUE(connected.ok());
+    here = std::move(connected).value();
+    there = std::move(listener.accept().value());
+    testing_net::set_non_blocking(there);
   }
 };
 
@@ -36,40 +39,42 @@ TEST(SocketTest, PiecesGoOutAndComeInInOrder) {
   Pair p;
   char one[] = "abc";
   char two[] = "defgh";
-  const std::array<iovec, 2> out = {{{one, 3}, {two, 5}}};
-  ASSERT_EQ(p.near.send(out).bytes, 8U);
+  const std::array<IoPiece, 2> out = {io_piece(one, 3), io_piece(two, 5)};
+  ASSERT_EQ(p.here.send(out).bytes, 8U);
   char first[2];
   char rest[10];
-  std::array<iovec, 2> in = {{{first, 2}, {rest, 10}}};
-  const IoResult r = p.far.receive(in);
+  std::array<IoPiece, 2> in = {io_piece(first, 2), io_piece(rest, 10)};
+  ASSERT_TRUE(wait(p.there.fd(), false, nullptr, TimePoint::max()).readable);
+  const IoResult r = p.there.receive(in);
   EXPECT_EQ(r.status, IoStatus::ok);
   ASSERT_EQ(r.bytes, 8U);
   EXPECT_EQ(std::string_view(first, 2), "ab");
   EXPECT_EQ(std::string_view(rest, 6), "cdefgh");
-  EXPECT_EQ(p.far.receive(in).status, IoStatus::would_block);
-  p.near.finish();
-  EXPECT_EQ(p.far.receive(in).status, IoStatus::end);
-  p.far.close();
-  EXPECT_EQ(p.near.send(out).status, IoStatus::failed);
+  EXPECT_EQ(p.there.receive(in).status, IoStatus::would_block);
+  p.here.finish();
+  ASSERT_TRUE(wait(p.there.fd(), false, nullptr, TimePoint::max()).readable);
+  EXPECT_EQ(p.there.receive(in).status, IoStatus::end);
+  p.there.close();
+  EXPECT_EQ(p.here.send(out).status, IoStatus::failed);
 }
 
 TEST(SocketTest, WaitEndsForEachOfItsReasons) {
   Pair p;
   WakeUp wake_up;
-  const PollResult late = wait(p.near.fd(), false, &wake_up, Clock::now());
+  const PollResult late = wait(p.here.fd(), false, &wake_up, Clock::now());
   EXPECT_FALSE(late.readable || late.writable || late.woken);
-  EXPECT_TRUE(wait(p.near.fd(), true, &wake_up, TimePoint::max()).writable);
+  EXPECT_TRUE(wait(p.here.fd(), true, &wake_up, TimePoint::max()).writable);
   std::thread other([&] { wake_up.signal(); });
-  EXPECT_TRUE(wait(p.near.fd(), false, &wake_up, TimePoint::max()).woken);
+  EXPECT_TRUE(wait(p.here.fd(), false, &wake_up, TimePoint::max()).woken);
   other.join();
   wake_up.drain();
-  EXPECT_FALSE(wait(p.near.fd(), false, &wake_up, Clock::now()).woken);
+  EXPECT_FALSE(wait(p.here.fd(), false, &wake_up, Clock::now()).woken);
   char c = 'x';
-  const std::array<iovec, 1> one = {{{&c, 1}}};
-  ASSERT_EQ(p.far.send(one).bytes, 1U);
-  EXPECT_TRUE(wait(p.near.fd(), false, &wake_up, TimePoint::max()).readable);
-  p.near.shutdown();
-  EXPECT_TRUE(wait(p.far.fd(), false, nullptr, TimePoint::max()).readable);
+  const std::array<IoPiece, 1> one = {io_piece(&c, 1)};
+  ASSERT_EQ(p.there.send(one).bytes, 1U);
+  EXPECT_TRUE(wait(p.here.fd(), false, &wake_up, TimePoint::max()).readable);
+  p.here.shutdown();
+  EXPECT_TRUE(wait(p.there.fd(), false, nullptr, TimePoint::max()).readable);
 }
 
 TEST(SocketTest, ConnectNamesItsFailure) {

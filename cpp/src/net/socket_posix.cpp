@@ -1,0 +1,168 @@
+#ifndef _WIN32
+
+#include <fcntl.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <unistd.h>
+#ifdef __linux__
+#include <sys/eventfd.h>
+#endif
+
+#include <cerrno>
+#include <system_error>
+
+#include "net/socket_os.hpp"
+
+namespace simdrive::net {
+
+namespace {
+
+#ifdef MSG_NOSIGNAL
+constexpr int kSendFlags = MSG_NOSIGNAL;
+#else
+constexpr int kSendFlags = 0;
+#endif
+
+IoResult from_errno() noexcept {
+  const int e = errno;
+  if (e == EAGAIN || e == EWOULDBLOCK || e == EINTR) return {IoStatus::would_block, 0, 0};
+  return {IoStatus::failed, 0, e};
+}
+
+msghdr message(std::span<const IoPiece> pieces) noexcept {
+  msghdr m{};
+  m.msg_iov = const_cast<IoPiece*>(pieces.data());
+  m.msg_iovlen = static_cast<decltype(m.msg_iovlen)>(pieces.size());
+  return m;
+}
+
+std::string errno_text(int e) { return std::generic_category().message(e); }
+
+bool prepare(int fd) noexcept {
+  const int one = 1;
+  (void)::fcntl(fd, F_SETFD, FD_CLOEXEC);
+#ifdef SO_NOSIGPIPE
+  (void)::setsockopt(fd, SOL_SOCKET, SO_NOSIGPIPE, &one, sizeof one);
+#endif
+  (void)::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+  const int flags = ::fcntl(fd, F_GETFL);
+  return flags >= 0 && ::fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0;
+}
+
+}  // namespace
+
+void start_sockets() noexcept {}
+
+std::string lookup_text(int code) { return ::gai_strerror(code); }
+
+Result<Socket> connect_one(const addrinfo& address, TimePoint deadline, const StopRequest& stop) {
+  Socket s(::socket(address.ai_family, address.ai_socktype, address.ai_protocol));
+  if (!s.open() || !prepare(s.fd())) return Error{Errc::connect_failed, errno_text(errno)};
+  if (::connect(s.fd(), address.ai_addr, address.ai_addrlen) == 0) return s;
+  if (errno != EINPROGRESS && errno != EINTR) return Error{Errc::connect_failed, errno_text(errno)};
+  while (!wait(s.fd(), true, nullptr, std::min(deadline, Clock::now() + kStopSlice)).writable) {
+    if (Clock::now() >= deadline) return Error{Errc::connect_timeout, "no answer to the TCP connect"};
+    if (stop && stop()) return connect_interrupted();
+  }
+  int error = 0;
+  socklen_t size = sizeof error;
+  if (::getsockopt(s.fd(), SOL_SOCKET, SO_ERROR, &error, &size) != 0) error = errno;
+  if (error != 0) return Error{Errc::connect_failed, errno_text(error)};
+  return s;
+}
+
+IoResult Socket::receive(std::span<IoPiece> pieces) noexcept {
+  ssize_t n;
+  if (pieces.size() == 1) {
+    n = ::recv(fd_, pieces[0].iov_base, pieces[0].iov_len, 0);
+  } else {
+    msghdr m = message(pieces);
+    n = ::recvmsg(fd_, &m, 0);
+  }
+  if (n > 0) return {IoStatus::ok, static_cast<std::size_t>(n), 0};
+  if (n == 0) return {IoStatus::end, 0, 0};
+  return from_errno();
+}
+
+IoResult Socket::send(std::span<const IoPiece> pieces) noexcept {
+  const msghdr m = message(pieces);
+  const ssize_t n = ::sendmsg(fd_, &m, kSendFlags);
+  if (n >= 0) return {IoStatus::ok, static_cast<std::size_t>(n), 0};
+  return from_errno();
+}
+
+void Socket::quick_ack() noexcept {
+#ifdef TCP_QUICKACK
+  const int one = 1;
+  (void)::setsockopt(fd_, IPPROTO_TCP, TCP_QUICKACK, &one, sizeof one);
+#endif
+}
+
+void Socket::shutdown() noexcept {
+  if (open()) (void)::shutdown(fd_, SHUT_RDWR);
+}
+
+void Socket::finish() noexcept {
+  constexpr int kRounds = 64;
+  (void)::shutdown(fd_, SHUT_WR);
+  char scratch[16384];
+  for (int i = 0; i < kRounds && ::recv(fd_, scratch, sizeof scratch, MSG_DONTWAIT) > 0; ++i) {
+  }
+}
+
+void Socket::close() noexcept {
+  if (open()) (void)::close(std::exchange(fd_, kNoSocket));
+}
+
+WakeUp::WakeUp() {
+#ifdef __linux__
+  read_fd_ = write_fd_ = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+#else
+  int fds[2];
+  if (::pipe(fds) == 0) {
+    for (const int fd : fds) {
+      (void)::fcntl(fd, F_SETFL, O_NONBLOCK);
+      (void)::fcntl(fd, F_SETFD, FD_CLOEXEC);
+    }
+    read_fd_ = fds[0];
+    write_fd_ = fds[1];
+  }
+#endif
+}
+
+WakeUp::~WakeUp() {
+  if (write_fd_ >= 0 && write_fd_ != read_fd_) (void)::close(write_fd_);
+  if (read_fd_ >= 0) (void)::close(read_fd_);
+}
+
+void WakeUp::signal() noexcept {
+  const std::uint64_t one = 1;
+  const ssize_t n = ::write(write_fd_, &one, sizeof one);
+  (void)n;  // full: it will wake all the same
+}
+
+void WakeUp::drain() noexcept {
+  std::uint64_t scratch[8];
+  const ssize_t n = ::read(read_fd_, scratch, sizeof scratch);
+  (void)n;
+}
+
+PollResult wait(int fd, bool want_write, const WakeUp* wake_up, TimePoint until) noexcept {
+  pollfd fds[2] = {{fd, static_cast<short>(want_write ? POLLIN | POLLOUT : POLLIN), 0},
+                   {wake_up ? wake_up->fd() : -1, POLLIN, 0}};
+  const int n = ::poll(fds, wake_up ? 2 : 1, poll_ms(until));
+  PollResult r;
+  if (n < 0) {
+    r.interrupted = errno == EINTR;
+    return r;
+  }
+  const short bad = POLLERR | POLLHUP | POLLNVAL;
+  r.readable = (fds[0].revents & (POLLIN | bad)) != 0;
+  r.writable = want_write && (fds[0].revents & (POLLOUT | bad)) != 0;
+  r.woken = (fds[1].revents & POLLIN) != 0;
+  return r;
+}
+
+}  // namespace simdrive::net
+
+#endif
