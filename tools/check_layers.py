@@ -58,8 +58,8 @@ def fault_of_system(layer: str, name: str) -> str | None:
         return "the C++ library knows no Python"
     if layer in PURE and name in IMPURE_STD:
         return f"{layer} is pure: no {name}"
-    # Intrinsics are named *intrin.h or arm_neon.h; every other .h is a system interface.
-    if layer in PURE and name.endswith(".h") and not name.endswith(("intrin.h", "arm_neon.h")):
+    # Intrinsics are named *intrin.h, arm_neon.h or arm_acle.h; every other .h is a system interface.
+    if layer in PURE and name.endswith(".h") and not name.endswith(("intrin.h", "arm_neon.h", "arm_acle.h")):
         return f"{layer} is pure: no system header"
     return None
 

@@ -13,10 +13,12 @@ Samples = dict[str, dict[str, dict[int, list[float]]]]  # group, implementation,
 
 TITLES = {
     "xxh3": "XXH3-64, C++, GB/s",
+    "xxh3_shifted": "XXH3-64, C++, 48 bytes after the start of a cache line, GB/s",
     "xxh3_chain": "XXH3-64, C++, each input found by the hash before, ns",
     "rows": "XXH3-64, C++, 1000 keys one after the other, ns a key",
     "many": "XXH3-64, C++, 1000 keys through pointers, ns a key",
     "crc32": "CRC-32, C++, GB/s",
+    "crc32_shifted": "CRC-32, C++, 48 bytes after the start of a cache line, GB/s",
     "copy_crc32": "copy and CRC-32, C++, GB/s",
     "memory": "reading alone, C++, GB/s",
     "py_xxh3": "XXH3-64, Python, time of a call",
@@ -26,7 +28,7 @@ TITLES = {
 KEYS = 1000
 PER_KEY = ("rows", "many", "py_many")
 TIMES = ("py_xxh3", "py_crc32")
-RATES = ("xxh3", "crc32", "copy_crc32", "memory")
+RATES = ("xxh3", "xxh3_shifted", "crc32", "crc32_shifted", "copy_crc32", "memory")
 OTHER_CRC32 = ("isal", "zlib_ng", "crc32fast")
 KIB, MIB = 1 << 10, 1 << 20
 

@@ -1,6 +1,8 @@
 // XXH3 and CRC-32 of this library beside other implementations. A benchmark is named group/implementation/size; the
 // groups:
 //   xxh3        one buffer after the other; up to 240 bytes from ever new places in the first-level cache
+//   xxh3_shifted, crc32_shifted
+//               the same 48 bytes after the start of a cache line, where the contents of a Python object may begin
 //   xxh3_chain  each hash says where the next buffer is, so that nothing overlaps: what a table look-up waits for
 //   rows        1000 keys, one after the other in memory, size bytes each
 //   many        the same keys through a list of pointers
@@ -53,6 +55,8 @@ constexpr std::size_t kSizes[] = {8, 16, 32, 64, 240, 1 << 10, 4 << 10, 64 << 10
 constexpr std::size_t kLargest = 256 << 20;
 constexpr std::size_t kShortMax = 240;
 constexpr std::size_t kWindow = 4096;  // short buffers begin anywhere in here, at a multiple of 8
+constexpr std::size_t kShiftedSizes[] = {1 << 10, 4 << 10, 64 << 10, 1 << 20};
+constexpr std::size_t kShift = 48;
 constexpr std::size_t kKeys = 1000;
 constexpr std::size_t kKeySizes[] = {8, 16, 32, 64};
 
@@ -127,6 +131,17 @@ void add_buffers(const char* group, const std::string& implementation, const std
         benchmark::DoNotOptimize(call(data + at, size));
         at = (at + step) % kWindow;
       }
+      set_bytes(state, size);
+    });
+  }
+}
+
+template <class Call>
+void add_shifted(const char* group, const std::string& implementation, const std::string& backend, Call call) {
+  for (const std::size_t size : kShiftedSizes) {
+    add_sized(label(group, implementation, size), size, [=](benchmark::State& state) {
+      use_backend(backend);
+      for (auto _ : state) benchmark::DoNotOptimize(call(memory().from + kShift, size));
       set_bytes(state, size);
     });
   }
@@ -210,6 +225,7 @@ void add_our_xxh3(const std::string& backend) {
   const auto call = [](const Byte* data, std::size_t size) { return simdrive::xxh3_64({data, size}); };
   check_hash(name, backend, call);
   add_buffers("xxh3", name, backend, call);
+  add_shifted("xxh3_shifted", name, backend, call);
   add_keys("rows", name, backend, [](const Byte* rows, std::size_t width, std::uint64_t* out) {
     simdrive::xxh3_64_rows(rows, width, width, {out, kKeys});
   });
@@ -243,6 +259,7 @@ void add_our_crc32(const std::string& checksum, const std::string& backend) {
   check_crc32(name, backend, call);
   check_crc32(name, backend, [&](const Byte* data, std::size_t size) { return fused(memory().to, data, size); });
   add_buffers("crc32", name, backend, call);
+  add_shifted("crc32_shifted", name, backend, call);
   add_copies(name, backend, fused);
   add_copies("memcpy_then_" + checksum, backend, apart);
 }
@@ -265,6 +282,7 @@ template <class Call>
 void add_xxh3(const std::string& name, Call call) {
   check_hash(name, "", call);
   add_buffers("xxh3", name, "", call);
+  add_shifted("xxh3_shifted", name, "", call);
   add_chain(name, call);
 }
 
@@ -272,6 +290,7 @@ template <class Call>
 void add_crc32(const std::string& name, Call call) {
   check_crc32(name, "", call);
   add_buffers("crc32", name, "", call);
+  add_shifted("crc32_shifted", name, "", call);
 }
 
 #define ADD_OFFICIAL(set)                                                                                             \

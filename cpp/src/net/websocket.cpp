@@ -154,9 +154,7 @@ struct WebSocket::Impl {
       case IoStatus::ok: transport().complete_write({}, r.bytes); break;
       case IoStatus::would_block: break;
       case IoStatus::end:
-      case IoStatus::failed:
-        transport().complete_write(ErrorCode(r.error, boost::system::system_category()), 0);
-        break;
+      case IoStatus::failed: transport().complete_write(ErrorCode(r.error, boost::system::system_category()), 0); break;
     }
   }
 

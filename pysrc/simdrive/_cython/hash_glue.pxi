@@ -9,6 +9,7 @@ cdef extern from *:
     """
     #include <cstddef>
     #include <cstdint>
+    #include <initializer_list>
     #include <mutex>
 
     #include "simdrive/hash.hpp"
@@ -28,9 +29,9 @@ cdef extern from *:
       return {static_cast<const std::uint8_t*>(view->buf), static_cast<std::size_t>(view->len)};
     }
 
-    // 1: `view` holds the buffer until sd_give_back; 0: there is none, for a reason that get_buffer puts in words;
-    // -1: an exception is set. Nobody can change bytes, so they skip the buffer protocol, which costs as much as a
-    // short hash; the caller holds a reference to them.
+    // 1: `view` holds the buffer until sd_give_back; 0: there is none, and get_buffer will say why; -1: an exception is
+    // set. Nobody can change bytes, so they skip the buffer protocol, which costs as much as a short hash; the caller
+    // holds a reference to them.
     int sd_borrow(PyObject* data, Py_buffer* view) {
       if (PyBytes_CheckExact(data)) {
         view->obj = nullptr;
@@ -38,11 +39,15 @@ cdef extern from *:
         view->len = PyBytes_GET_SIZE(data);
         return 1;
       }
-      if (PyUnicode_Check(data) || !PyObject_CheckBuffer(data)) return 0;
+      if (PyUnicode_Check(data)) return 0;
       if (PyObject_GetBuffer(data, view, PyBUF_SIMPLE) == 0) return 1;
-      if (!PyErr_ExceptionMatches(PyExc_BufferError) && !PyErr_ExceptionMatches(PyExc_ValueError)) return -1;
-      PyErr_Clear();
-      return 0;
+      for (PyObject* kind : {PyExc_TypeError, PyExc_BufferError, PyExc_ValueError}) {
+        if (PyErr_ExceptionMatches(kind)) {
+          PyErr_Clear();
+          return 0;
+        }
+      }
+      return -1;
     }
 
     void sd_give_back(Py_buffer* view) {
@@ -63,23 +68,27 @@ cdef extern from *:
     using SdFunction = PyObject* (*)(PyObject* module, PyObject* const* args, Py_ssize_t count, PyObject* names);
     SdFunction g_xxh3_64_any;
 
-    PyObject* sd_xxh3_64_buffer(PyObject* data, PyObject* module) {
+    // Calls with one argument are answered without parsing arguments, the others go on to the function that Cython made.
+    // Apart from sd_xxh3_64_entry, which then needs no stack frame for short bytes.
+    #if defined(__GNUC__)
+    [[gnu::noinline]]
+    #endif
+    PyObject* sd_xxh3_64_call(PyObject* module, PyObject* const* args, Py_ssize_t count, PyObject* names) {
       Py_buffer view;
-      const int borrowed = sd_borrow(data, &view);
-      if (borrowed == 0) return g_xxh3_64_any(module, &data, 1, nullptr);
+      const int borrowed = count == 1 && names == nullptr ? sd_borrow(args[0], &view) : 0;
+      if (borrowed == 0) return g_xxh3_64_any(module, args, count, names);
       if (borrowed < 0) return nullptr;
       const std::uint64_t hash = sd_xxh3_64(&view, 0);
       sd_give_back(&view);
       return PyLong_FromUnsignedLongLong(hash);
     }
 
-    // Nearly all calls have one argument, mostly short bytes. They are answered here, without parsing arguments; the
-    // others go on to the function that Cython made.
+    // Nearly all calls hash short bytes.
     PyObject* sd_xxh3_64_entry(PyObject* module, PyObject* const* args, Py_ssize_t count, PyObject* names) {
-      if (count != 1 || names != nullptr) return g_xxh3_64_any(module, args, count, names);
-      PyObject* data = args[0];
-      if (!PyBytes_CheckExact(data) || PyBytes_GET_SIZE(data) > kHashNogilMin) return sd_xxh3_64_buffer(data, module);
-      return PyLong_FromUnsignedLongLong(simdrive::xxh3_64(sd_bytes(data)));
+      if (count != 1 || names != nullptr || !PyBytes_CheckExact(args[0]) || PyBytes_GET_SIZE(args[0]) > kHashNogilMin) {
+        return sd_xxh3_64_call(module, args, count, names);
+      }
+      return PyLong_FromUnsignedLongLong(simdrive::xxh3_64(sd_bytes(args[0])));
     }
 
     // The same function behind that entry; the function itself where Cython made it for another calling convention.

@@ -161,7 +161,13 @@ def test_bytes_that_cannot_be_had_are_a_type_error(call: Callable[[Any], object]
 @pytest.mark.parametrize("call", TAKES_BYTES)
 @pytest.mark.parametrize(
     ("raised", "seen"),
-    [(BufferError, TypeError), (ValueError, TypeError), (KeyError, KeyError), (KeyboardInterrupt, KeyboardInterrupt)],
+    [
+        (BufferError, TypeError),
+        (ValueError, TypeError),
+        (TypeError, TypeError),
+        (KeyError, KeyError),
+        (KeyboardInterrupt, KeyboardInterrupt),
+    ],
 )
 def test_an_exporter_may_fail(
     call: Callable[[Any], object], raised: type[BaseException], seen: type[BaseException]
