@@ -110,7 +110,7 @@ constinit std::atomic<const Backend*> g_active{nullptr};
 }
 
 [[nodiscard]] std::string_view wanted_by_environment() noexcept {
-  const char* value = std::getenv("SIMDRIVE_SIMD");
+  const char* value = std::getenv("SIMDRIVE_SIMD");  // NOLINT(concurrency-mt-unsafe): nothing here changes it
   return value == nullptr ? std::string_view() : std::string_view(value);
 }
 
@@ -153,6 +153,7 @@ std::string_view hash_backend() noexcept { return hash::active_backend().name; }
 std::vector<std::string_view> hash_backends() {
   const hash::BackendList all = hash::usable_backends();
   std::vector<std::string_view> names;
+  names.reserve(all.count);
   for (std::size_t i = 0; i < all.count; ++i) names.emplace_back(all.first[i].name);
   return names;
 }

@@ -83,22 +83,25 @@ template <std::size_t kOffset, class Seed>
                           load64(p + 8) ^ (xxh3_secret_word<std::uint64_t>(kOffset + 8) - seed));
 }
 
-// The i-th 16 bytes from either end, which have 32 bytes of the secret.
+// Adds the i-th 16 bytes from either end, which have 32 bytes of the secret.
 template <std::size_t kIndex, class Seed>
-[[nodiscard]] inline std::uint64_t mix_ends(const std::uint8_t* p, std::size_t n, Seed seed) noexcept {
-  return mix_16<32 * kIndex>(p + 16 * kIndex, seed) + mix_16<32 * kIndex + 16>(p + n - 16 * (kIndex + 1), seed);
+inline void mix_ends(std::uint64_t& acc, const std::uint8_t* p, std::size_t n, Seed seed) noexcept {
+  acc += mix_16<32 * kIndex>(p + 16 * kIndex, seed);
+  acc += mix_16<32 * kIndex + 16>(p + n - 16 * (kIndex + 1), seed);
 }
 
 template <class Seed>
 [[nodiscard]] inline std::uint64_t hash_17_to_128(const std::uint8_t* p, std::size_t n, Seed seed) noexcept {
-  std::uint64_t acc = n * kPrime64_1 + mix_ends<0>(p, n, seed);
+  std::uint64_t acc = n * kPrime64_1;
+  // The inner bytes first, so that the branches do not stand between the multiplications of all sizes.
   if (n > 32) {
-    acc += mix_ends<1>(p, n, seed);
     if (n > 64) {
-      acc += mix_ends<2>(p, n, seed);
-      if (n > 96) acc += mix_ends<3>(p, n, seed);
+      if (n > 96) mix_ends<3>(acc, p, n, seed);
+      mix_ends<2>(acc, p, n, seed);
     }
+    mix_ends<1>(acc, p, n, seed);
   }
+  mix_ends<0>(acc, p, n, seed);
   return avalanche_xxh3(acc);
 }
 
@@ -117,15 +120,21 @@ template <class Seed>
   return avalanche_xxh3(acc + rest);
 }
 
+// Calls, so that the shorter forms beside them need no registers but those that a function may use freely.
+template <class Seed>
+[[nodiscard]] SIMDRIVE_NOINLINE std::uint64_t call_17_to_128(const std::uint8_t* p, std::size_t n, Seed seed) noexcept {
+  return hash_17_to_128(p, n, seed);
+}
+
+template <class Seed>
+[[nodiscard]] SIMDRIVE_NOINLINE std::uint64_t call_129_to_240(const std::uint8_t* p, std::size_t n,
+                                                              Seed seed) noexcept {
+  return hash_129_to_240(p, n, seed);
+}
+
 template <class Seed>
 [[nodiscard]] inline std::uint64_t hash_0(const std::uint8_t* /*p*/, std::size_t /*n*/, Seed seed) noexcept {
   return avalanche_xxh64(seed ^ xxh3_secret_word<std::uint64_t>(56) ^ xxh3_secret_word<std::uint64_t>(64));
-}
-
-// Apart, since these need more registers than a function may use without saving them.
-template <class Seed>
-[[nodiscard]] SIMDRIVE_NOINLINE std::uint64_t hash_17_to_240(const std::uint8_t* p, std::size_t n, Seed seed) noexcept {
-  return n <= 128 ? hash_17_to_128(p, n, seed) : hash_129_to_240(p, n, seed);
 }
 
 template <class Seed>
@@ -145,7 +154,8 @@ void hash_each(const std::uint8_t* const* items, std::size_t count, std::size_t 
 
 std::uint64_t xxh3_short(const std::uint8_t* data, std::size_t size, std::uint64_t seed) noexcept {
   assert(size <= kXxh3ShortMax);
-  return size <= 16 ? hash_0_to_16(data, size, seed) : hash_17_to_240(data, size, seed);
+  if (size <= 16) return hash_0_to_16(data, size, seed);
+  return size <= 128 ? call_17_to_128(data, size, seed) : call_129_to_240(data, size, seed);
 }
 
 void xxh3_short_each(const std::uint8_t* const* items, std::size_t count, std::size_t size, std::uint64_t seed,
@@ -164,10 +174,11 @@ void xxh3_short_each(const std::uint8_t* const* items, std::size_t count, std::s
 std::uint64_t xxh3_64(BytesView data, std::uint64_t seed) noexcept {
   const std::uint8_t* bytes = data.data();
   const std::size_t size = data.size();
-  if (seed == 0) {
+  if (seed == 0) [[likely]] {
     // The shortest first: they would feel one more branch.
     if (size <= 16) return hash::hash_0_to_16(bytes, size, hash::NoSeed{});
-    if (size <= hash::kXxh3ShortMax) return hash::hash_17_to_240(bytes, size, hash::NoSeed{});
+    if (size <= 128) return hash::call_17_to_128(bytes, size, hash::NoSeed{});
+    if (size <= hash::kXxh3ShortMax) return hash::call_129_to_240(bytes, size, hash::NoSeed{});
     return hash::xxh3_long(bytes, size, hash::kXxh3SecretData);
   }
   if (size <= hash::kXxh3ShortMax) return hash::xxh3_short(bytes, size, seed);
