@@ -1,7 +1,7 @@
 # Hashes of bytes-like objects. More than kHashNogilMin bytes are hashed without the GIL.
 #
-# Functions and methods are plain C functions of Python (binding=False), which the interpreter calls faster than Cython's
-# own function type; "clinic" is the form of signature that inspect and help() find in those.
+# Functions and methods are plain C functions of Python (binding=False), which the interpreter calls faster than
+# Cython's own function type; "clinic" is the form of signature that inspect and help() find in those.
 import sys as _sys
 
 cimport cython
@@ -375,7 +375,7 @@ cdef list texts_of(vector[string_view] texts):
 @cython.binding(False)
 @cython.embedsignature.format("clinic")
 def hash_backend():
-    """The name of the implementation in use: "scalar", or its vector instructions ("sse2", "avx2", "avx512", "neon")."""
+    """The name of the implementation in use: "scalar", or the vector instructions it uses, such as "avx2"."""
     return text_of(c_hash_backend())
 
 
@@ -389,7 +389,7 @@ def hash_backends():
 @cython.binding(False)
 @cython.embedsignature.format("clinic")
 def set_hash_backend(name=None):
-    """Makes all threads go on with another implementation. All give the same hashes; this is for tests and measurements.
+    """Makes all threads go on with another implementation, for tests and measurements. All give the same hashes.
 
     Args:
         name: one of `backends()`; None or "" is the best one.
@@ -545,7 +545,11 @@ cdef class NamespaceHasher:
     @cython.binding(False)
     @cython.embedsignature.format("clinic")
     def namespace(self, key):
-        """The 16-byte key to use in the store for a bytes-like `key`; a TypeError for a `str` or no contiguous buffer."""
+        """The 16-byte key to use in the store for a bytes-like `key`.
+
+        Raises:
+            TypeError: `key` is a `str`, or no contiguous buffer.
+        """
         return self.join(xxh3_of(key, 0, "key"))
 
     @cython.binding(False)

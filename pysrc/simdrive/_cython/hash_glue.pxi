@@ -68,8 +68,8 @@ cdef extern from *:
     using SdFunction = PyObject* (*)(PyObject* module, PyObject* const* args, Py_ssize_t count, PyObject* names);
     SdFunction g_xxh3_64_any;
 
-    // Calls with one argument are answered without parsing arguments, the others go on to the function that Cython made.
-    // Apart from sd_xxh3_64_entry, which then needs no stack frame for short bytes.
+    // Calls with one argument are answered without parsing arguments, the others go on to the function that Cython
+    // made. Apart from sd_xxh3_64_entry, which then needs no stack frame for short bytes.
     #if defined(__GNUC__)
     [[gnu::noinline]]
     #endif
@@ -127,6 +127,8 @@ cdef extern from *:
       }
       return list;
     }
+
+    // ---- Hasher
 
     // Python's own lock reads the clock before 3.13, which takes longer than a short hash.
     class SdLock {
