@@ -6,9 +6,10 @@
 #include <string>
 #include <string_view>
 #include <vector>
-#include <xsimd/config/xsimd_cpuid.hpp>
+#include <xsimd/xsimd.hpp>
 
 #include "base/cpu.hpp"
+#include "base/noinline.hpp"
 #include "simdrive/hash.hpp"
 
 #if defined(__AVX__) && !defined(SIMDRIVE_BASELINE_AVX)
@@ -114,9 +115,9 @@ constinit std::atomic<const Backend*> g_active{nullptr};
   return value == nullptr ? std::string_view() : std::string_view(value);
 }
 
-// The first hash of the process chooses. A name that cannot be used is left to check_hash_backend to report: every
-// backend gives the same hashes.
-[[nodiscard]] const Backend& choose_backend() noexcept {
+// Apart from active_backend, which every call needs. The first hash of the process chooses. A name that cannot be used
+// is left to check_hash_backend to report: every backend gives the same hashes.
+[[nodiscard]] SIMDRIVE_NOINLINE const Backend& choose_backend() noexcept {
   const Backend* chosen = find_backend(wanted_by_environment());
   if (chosen == nullptr) chosen = usable_backends().first;
   const Backend* before = nullptr;

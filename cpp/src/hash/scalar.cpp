@@ -3,14 +3,8 @@
 #include <cstring>
 
 #include "hash/backend.hpp"
-#include "hash/xxh3.hpp"
 
 namespace simdrive::hash {
-
-void xxh3_equal_sized_scalar(const std::uint8_t* const* items, std::size_t count, std::size_t size, std::uint64_t seed,
-                             std::uint64_t* out) noexcept {
-  for (std::size_t i = 0; i < count; ++i) out[i] = xxh3_short(items[i], size, seed);
-}
 
 std::uint32_t crc32_copy_in_pieces(Crc32Update update, std::uint32_t reg, std::uint8_t* to, const std::uint8_t* from,
                                    std::size_t size) noexcept {

@@ -6,14 +6,10 @@
 #include <cstring>
 
 #include "base/endian.hpp"
+#include "base/noinline.hpp"
 #include "hash/backend.hpp"
+#include "hash/scalar.hpp"
 #include "simdrive/hash.hpp"
-
-#if defined(_MSC_VER) && !defined(__clang__)
-#define SIMDRIVE_NOINLINE __declspec(noinline)
-#else
-#define SIMDRIVE_NOINLINE __attribute__((noinline))
-#endif
 
 namespace simdrive {
 
@@ -158,8 +154,8 @@ std::uint64_t xxh3_short(const std::uint8_t* data, std::size_t size, std::uint64
   return size <= 128 ? call_17_to_128(data, size, seed) : call_129_to_240(data, size, seed);
 }
 
-void xxh3_short_each(const std::uint8_t* const* items, std::size_t count, std::size_t size, std::uint64_t seed,
-                     std::uint64_t* out) noexcept {
+void xxh3_equal_sized_scalar(const std::uint8_t* const* items, std::size_t count, std::size_t size, std::uint64_t seed,
+                             std::uint64_t* out) noexcept {
   assert(size <= kXxh3ShortMax);
   if (size > 128) return hash_each<hash_129_to_240>(items, count, size, seed, out);
   if (size > 16) return hash_each<hash_17_to_128>(items, count, size, seed, out);

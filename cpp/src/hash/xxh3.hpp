@@ -19,10 +19,6 @@ void derive_xxh3_secret(std::uint64_t seed, Xxh3Secret& secret) noexcept;
 /// The hash of at most `kXxh3ShortMax` bytes.
 [[nodiscard]] std::uint64_t xxh3_short(const std::uint8_t* data, std::size_t size, std::uint64_t seed) noexcept;
 
-/// The same for `count` items of `size` bytes each.
-void xxh3_short_each(const std::uint8_t* const* items, std::size_t count, std::size_t size, std::uint64_t seed,
-                     std::uint64_t* out) noexcept;
-
 /// The hash of a longer input, on the active backend: with the secret of its seed, or with a seed other than 0.
 [[nodiscard]] std::uint64_t xxh3_long(const std::uint8_t* data, std::size_t size, const std::uint8_t* secret) noexcept;
 [[nodiscard]] std::uint64_t xxh3_long_seeded(const std::uint8_t* data, std::size_t size, std::uint64_t seed) noexcept;
