@@ -1,5 +1,6 @@
 # One source file per instruction set: its name ends in the set, and only it gets the set's flags.
 include_guard(GLOBAL)
+include(CheckCXXCompilerFlag)
 
 set(_simdrive_processor "${CMAKE_SYSTEM_PROCESSOR}")
 if(APPLE AND CMAKE_OSX_ARCHITECTURES)
@@ -36,8 +37,16 @@ else()
   set(_simdrive_flags_pclmul -msse4.1 -mpclmul)
   set(_simdrive_flags_vpclmul256 -mavx2 -mpclmul -mvpclmulqdq)
   set(_simdrive_flags_vpclmul512 ${_simdrive_flags_avx512} -mpclmul -mvpclmulqdq)
-  set(_simdrive_flags_crc -march=armv8-a+crc)
-  set(_simdrive_flags_pmull -march=armv8-a+crypto+crc)
+  if("neon" IN_LIST SIMDRIVE_SIMD_SETS)
+    check_cxx_compiler_flag(-march=armv8-a+crypto+crc SIMDRIVE_TAKES_MARCH)
+    if(SIMDRIVE_TAKES_MARCH)
+      set(_simdrive_flags_crc -march=armv8-a+crc)
+      set(_simdrive_flags_pmull -march=armv8-a+crypto+crc)
+    else()  # zig knows processors only
+      set(_simdrive_flags_crc -mcpu=generic+crc)
+      set(_simdrive_flags_pmull -mcpu=generic+crc+crypto)
+    endif()
+  endif()
 endif()
 list(JOIN _simdrive_all_sets "|" _simdrive_set_pattern)
 

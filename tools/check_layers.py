@@ -107,6 +107,8 @@ def check_cpp(root: Path) -> Iterator[str]:
 def check_python(root: Path) -> Iterator[str]:
     package = root / "pysrc" / "simdrive"
     for path in sorted(package.rglob("*.p[yx]*")):
+        if "__pycache__" in path.parts:
+            continue
         text = path.read_text(encoding="ascii")
         for match in EXTERN.finditer(text):
             name = match.group(1)[1:-1].strip("<>")
