@@ -30,6 +30,7 @@ IMPURE_STD = frozenset({"chrono", "condition_variable", "filesystem", "fstream",
 THIRD_PARTY = {"boost": "net", "openssl": "net", "xsimd": "hash"}
 # Public headers that belong to a layer; the others (bytes, error, version) are everybody's.
 OWNED_HEADERS = {
+    "build_info.hpp": "client",
     "hash.hpp": "hash",
     "wire.hpp": "wire",
     "store.hpp": "store",

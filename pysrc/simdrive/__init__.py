@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from simdrive import hashing
 from simdrive._core import __version__
+from simdrive.buildinfo import BuildInfo, build_info
 from simdrive.client import Client, Options, ServerInfo, connect
 from simdrive.errors import (
     BufferTooSmallError,
@@ -39,6 +40,7 @@ from simdrive.hashing import NamespaceHasher
 # ConnectionError and TimeoutError are attributes, but not exported: a star import must not hide the built-in ones.
 __all__ = [
     "BufferTooSmallError",
+    "BuildInfo",
     "Client",
     "ClosedError",
     "ConfigurationError",
@@ -60,6 +62,7 @@ __all__ = [
     "SimdriveError",
     "UnsupportedOperationError",
     "__version__",
+    "build_info",
     "connect",
     "hashing",
 ]

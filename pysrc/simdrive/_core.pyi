@@ -13,6 +13,7 @@ _T = TypeVar("_T")
 # NumPy's own stubs say only from Python 3.12 on that its arrays are buffers.
 _Out = TypeVar("_Out", bound=Buffer | NDArray[np.unsignedinteger[Any]])
 
+def build_facts() -> dict[str, Any]: ...
 def xxh3_64(data: Buffer, seed: int = 0) -> int: ...
 
 # A sequence comes first, so that its result has a type even where NumPy is not installed and its arrays are Any.

@@ -9,6 +9,7 @@ include "_cython/hash.pxi"
 include "_cython/wire.pxi"
 include "_cython/client_glue.pxi"
 include "_cython/client.pxi"
+include "_cython/build_info.pxi"
 
 
 cdef extern from "simdrive/version.hpp" namespace "simdrive":

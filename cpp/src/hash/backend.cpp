@@ -2,13 +2,13 @@
 
 #include <array>
 #include <atomic>
-#include <cstdlib>
 #include <string>
 #include <string_view>
 #include <vector>
 #include <xsimd/xsimd.hpp>
 
 #include "base/cpu.hpp"
+#include "base/environment.hpp"
 #include "base/noinline.hpp"
 #include "simdrive/hash.hpp"
 
@@ -110,15 +110,17 @@ constinit std::atomic<const Backend*> g_active{nullptr};
   return nullptr;
 }
 
-[[nodiscard]] std::string_view wanted_by_environment() noexcept {
-  const char* value = std::getenv("SIMDRIVE_SIMD");  // NOLINT(concurrency-mt-unsafe): nothing here changes it
-  return value == nullptr ? std::string_view() : std::string_view(value);
-}
+// What SIMDRIVE_SIMD says; no backend has a name that is nearly as long.
+struct Wanted {
+  std::array<char, 64> buffer{};
+  std::string_view name = environment_variable("SIMDRIVE_SIMD", buffer);
+};
 
 // Apart from active_backend, which every call needs. The first hash of the process chooses. A name that cannot be used
 // is left to check_hash_backend to report: every backend gives the same hashes.
 [[nodiscard]] SIMDRIVE_NOINLINE const Backend& choose_backend() noexcept {
-  const Backend* chosen = find_backend(wanted_by_environment());
+  const Wanted wanted;
+  const Backend* chosen = find_backend(wanted.name);
   if (chosen == nullptr) chosen = usable_backends().first;
   const Backend* before = nullptr;
   return g_active.compare_exchange_strong(before, chosen, std::memory_order_relaxed) ? *chosen : *before;
@@ -167,9 +169,9 @@ Result<void> set_hash_backend(std::string_view name) {
 }
 
 Result<void> check_hash_backend() {
-  const std::string_view name = hash::wanted_by_environment();
-  if (name.empty() || hash::find_backend(name) != nullptr) return {};
-  return hash::no_backend("SIMDRIVE_SIMD:", name);
+  const hash::Wanted wanted;
+  if (wanted.name.empty() || hash::find_backend(wanted.name) != nullptr) return {};
+  return hash::no_backend("SIMDRIVE_SIMD:", wanted.name);
 }
 
 std::vector<std::string_view> cpu_features() {

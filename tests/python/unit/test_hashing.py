@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import xxhash
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from simdrive import hashing
 from support.hash_data import BACKENDS, DATA, LENGTH_MAX, NOGIL_MIN, SEEDS, running_on
 from support.vectors import generated
+
+xxhash = pytest.importorskip("xxhash")
 
 LONG = (NOGIL_MIN - 1, NOGIL_MIN, NOGIL_MIN + 1, 65535, 65536, 65537, 1_000_003)
 

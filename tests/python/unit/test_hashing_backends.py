@@ -9,11 +9,12 @@ import sys
 import threading
 
 import pytest
-import xxhash
 
 import simdrive
 from simdrive import hashing
 from support.hash_data import BACKENDS, DATA, running_on
+
+xxhash = pytest.importorskip("xxhash")
 
 # What a backend is named after, among what cpu_features() tells.
 NEEDS = {

@@ -15,11 +15,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-import xxhash
 
 import simdrive
 from simdrive import hashing
 from support.hash_data import DATA, NOGIL_MIN
+
+xxhash = pytest.importorskip("xxhash")
 
 USERS = hashing.NamespaceHasher(b"users")
 

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-import xxhash
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,6 +18,7 @@ from simdrive import NamespaceHasher, hashing
 from support.hash_data import DATA, NOGIL_MIN
 
 np = pytest.importorskip("numpy")
+xxhash = pytest.importorskip("xxhash")
 
 USERS = NamespaceHasher(b"users")
 ROWS = np.frombuffer(DATA, np.uint8)[: 64 * 40].reshape(64, 40)
