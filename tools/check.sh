@@ -1,13 +1,23 @@
 #!/usr/bin/env bash
-# Format, lint, types and layers, with the tools of the dependency group "dev" (on PATH: an activated
-# environment, or `uv run --no-sync tools/check.sh`). Everything is checked, also after a failure.
+# Format, lint, types, layers, wheel matrix and workflows, with the tools of the dependency group "dev" (on PATH: an
+# activated environment, or `uv run --no-sync tools/check.sh`). Everything is checked, also after a failure.
+#   tools/check.sh [--dry-run] [NAME...]     only the checks of these names, as they are printed
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit
+. tools/dry_run.sh
+only=("$@")
 failed=()
 check() {
-  local name=$1
+  local name=$1 each
   shift
-  if "$@"; then
+  if [ ${#only[@]} -ne 0 ]; then
+    for each in "${only[@]}" ""; do [ "$each" = "$name" ] && break; done
+    [ -n "$each" ] || return 0
+    known+=("$name")
+  fi
+  if [ -n "$dry_run" ]; then
+    echo "+ $*"
+  elif "$@"; then
     echo "ok: $name"
   else
     echo "FAILED: $name" >&2
@@ -15,15 +25,21 @@ check() {
   fi
 }
 
-wheel_matrix() {  # A selector that matches nothing is no error to cibuildwheel: count what it would build.
-  local platform count
-  for platform in linux:20 macos:10 windows:5; do
-    count=$(cibuildwheel --print-build-identifiers --platform "${platform%:*}" --config-file cibuildwheel.toml . | wc -l)
-    if [ "$count" -ne "${platform#*:}" ]; then
-      echo "cibuildwheel.toml: $count wheels for ${platform%:*}, expected ${platform#*:}" >&2
-      return 1
-    fi
-  done
+wheel_matrix() {
+  if python -c 'import cibuildwheel' 2>/dev/null; then
+    python tools/release.py matrix
+  elif python -c 'import sys; sys.exit(sys.version_info >= (3, 11))'; then
+    echo "wheel matrix: not compared, cibuildwheel needs Python 3.11"
+  else
+    echo "wheel matrix: cibuildwheel is missing: install the dependency group dev" >&2
+    return 1
+  fi
+}
+
+shell_scripts() {  # And shellcheck, where there is one; it does not see what a sourced file sets and reads.
+  local scripts=(.ci/run tools/*.sh tools/*/*.sh) each
+  for each in "${scripts[@]}"; do bash -n "$each" || return; done
+  if command -v shellcheck >/dev/null; then shellcheck -S warning -e SC1007,SC2034,SC2154,SC2164 "${scripts[@]}"; fi
 }
 
 ascii_only() {  # docs/design/wire.md is the protocol's own document and is kept as it is.
@@ -45,16 +61,24 @@ print(*sorted(p for p in files if p.is_relative_to(pathlib.Path("cpp/src").resol
     xargs -P "$(nproc)" -n 1 clang-tidy -p $database --quiet --extra-arg=-Wno-unknown-warning-option 2>/dev/null
 }
 
+known=()
 mapfile -t cpp_files < <(find cpp/include cpp/src tests/cpp examples benchmarks -name '*.[ch]pp' -o -name '*.[ch]' | sort)
+[ -z "$dry_run" ] || cpp_files=("(${#cpp_files[@]} files)")
 check "ruff check" ruff check --quiet .
 check "ruff format" ruff format --check --quiet .
 check "mypy" mypy
 check "clang-format" clang-format --dry-run -Werror "${cpp_files[@]}"
 check "layers" python tools/check_layers.py
 check "ascii" ascii_only
+check "shell scripts" shell_scripts
 check "wheel matrix" wheel_matrix
+check "workflows" bash tools/lint_workflows.sh
 check "clang-tidy" tidy
 
+if [ ${#known[@]} -ne ${#only[@]} ]; then
+  echo "check: of '${only[*]}' there is: ${known[*]:-none}" >&2
+  exit 2
+fi
 if [ ${#failed[@]} -ne 0 ]; then
   printf 'check failed: %s\n' "${failed[*]}" >&2
   exit 1

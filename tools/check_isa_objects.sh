@@ -1,14 +1,19 @@
 #!/usr/bin/env bash
 # Instructions that not every CPU has are only where the CPU was asked for them: in the object files that are named
 # after an instruction set. Such an object must share no function with others, since the linker keeps one copy for all.
-#   tools/check_isa_objects.sh [BUILD]     an optimised build, build/release by default
+#   tools/check_isa_objects.sh [--dry-run] [BUILD]     an optimised build, build/release by default
 # Prints the size of these objects. NM, OBJDUMP and SIZE name the tools for another processor's build.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. tools/dry_run.sh
 build=${1:-build/release}
 nm=${NM:-nm}
 objdump=${OBJDUMP:-objdump}
 size=${SIZE:-size}
+if [ -n "$dry_run" ]; then
+  for tool in "$objdump -d" "$nm -C --defined-only" "$size"; do run $tool "$build/**/cpp/src/**/*.cpp.o"; done
+  exit
+fi
 
 mapfile -t objects < <(find "$build" -path '*cpp/src/*' -name '*.cpp.o' | sort)
 [ ${#objects[@]} -gt 0 ] || { echo "isa objects: none below $build" >&2; exit 1; }
@@ -26,8 +31,8 @@ avx="%ymm|$(mnemonic 'v[a-z0-9]+|(mulx|rorx|sarx|shlx|shrx|andn|bextr|bls[ri]|pd
 later_sse=$(mnemonic '(pclmul|crc32|aes|popcnt|movbe|pinsr|pextr|pshufb|palignr|pblend|ptest|pmulld)[a-z0-9]*')
 arm=$(mnemonic 'crc32[a-z]*|pmull2?|aes[a-z]+|sha[0-9][a-z0-9]+')
 declare -A forbidden=(
-  [sse2]="$avx|$avx512|$later_sse" [pclmul]="$avx|$avx512" [avx2]=$avx512 [vpclmul256]=$avx512 [avx512]= [vpclmul512]=
-  [neon]=$arm [crc]=$(mnemonic 'pmull2?') [pmull]=
+  [sse2]="$avx|$avx512|$later_sse" [pclmul]="$avx|$avx512" [avx2]=$avx512 [vpclmul256]=$avx512
+  [avx512]="" [vpclmul512]="" [neon]=$arm [crc]=$(mnemonic 'pmull2?') [pmull]=""
 )
 everywhere=${forbidden[${sets[0]}]}  # what the baseline of the processor lacks
 # Inline functions of xsimd are made for one of its architectures; an object may hold those of its own.

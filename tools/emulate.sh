@@ -1,17 +1,30 @@
 #!/usr/bin/env bash
 # Runs the hash tests on CPUs that this machine does not have, under QEMU's user-mode emulation.
-#   tools/emulate.sh [BUILD]     BUILD: where the x86-64 tests are built, build/release by default
+#   tools/emulate.sh [--dry-run] [BUILD]     BUILD: where the x86-64 tests are built, build/release by default
 #   - the x86-64 test program of BUILD, unchanged, on CPUs without AVX2 and without carry-less multiply;
 #   - the same tests built for aarch64, with NEON, and with and without its CRC-32 and polynomial multiply.
 # Each run must choose the backend that is expected of it, pass, and count what it skipped.
 # Needs an x86-64 machine and, by their Debian names, qemu-user-static, g++-aarch64-linux-gnu and libgtest-dev.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. tools/dry_run.sh
 ulimit -c 0
 release=${1:-build/release}
 out=build/emulation
 arm_root=${SIMDRIVE_AARCH64_ROOT:-/usr/aarch64-linux-gnu}
 gtest=${SIMDRIVE_GTEST_SOURCE:-/usr/src/googletest/googletest}
+
+if [ -n "$dry_run" ]; then
+  run cmake -S tests/cpp/emulation -B $out/aarch64
+  run cmake --build $out/aarch64
+  run tools/check_isa_objects.sh $out/aarch64
+  run cmake --build "$release" --target simdrive_unit
+  for cpu in Nehalem Westmere SandyBridge Haswell; do
+    run qemu-x86_64-static -cpu $cpu "$release/tests/cpp/simdrive_unit"
+  done
+  run qemu-aarch64-static -L "$arm_root" $out/aarch64/hash_tests
+  exit
+fi
 
 missing=()
 for tool in qemu-x86_64-static qemu-aarch64-static aarch64-linux-gnu-g++ cmake ninja; do

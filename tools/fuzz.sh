@@ -1,14 +1,22 @@
 #!/usr/bin/env bash
 # Builds the libFuzzer targets and runs each of them.
-#   tools/fuzz.sh [SECONDS]     20 seconds a target by default
+#   tools/fuzz.sh [--dry-run] [SECONDS]     20 seconds a target by default
 # Inputs found are kept in build/fuzz/corpus/<target>; the seeds are the byte strings of tests/vectors.
 # A crash leaves its input in build/fuzz/findings/<target>/ and fails the run.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. tools/dry_run.sh
 seconds=${1:-20}
-cmake --preset fuzz -DCMAKE_CXX_COMPILER="${CLANGXX:-clang++-19}" >/dev/null
-cmake --build --preset fuzz
+configure=(cmake --preset fuzz -DCMAKE_CXX_COMPILER="${CLANGXX:-clang++-19}")
 targets=(tests/cpp/fuzz/fuzz_*.cpp)
+if [ -n "$dry_run" ]; then
+  run "${configure[@]}"
+  run cmake --build --preset fuzz
+  for target in "${targets[@]}"; do run "build/fuzz/${target%.cpp}" -max_total_time="$seconds"; done
+  exit
+fi
+"${configure[@]}" >/dev/null
+cmake --build --preset fuzz
 if [ ! -f "${targets[0]}" ]; then
   echo "no fuzz targets" >&2
   exit 1

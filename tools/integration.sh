@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs pytest, the README's Python blocks included, beside a real server of its own.
 #
-#   tools/integration.sh [PYTEST ARGUMENTS]
+#   tools/integration.sh [--dry-run] [PYTEST ARGUMENTS]
 #
 # SERVER_VERSION           version of simd-r-drive-ws-server (default 0.17.5-alpha), looked up as the tests do
 # SIMDRIVE_SERVER_CMD      another command instead; it is given STORE --host HOST --port PORT
@@ -9,11 +9,18 @@
 # SIMDRIVE_README_BLOCKS   where the README's blocks go (default tests/test_readme_blocks.py)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+. tools/dry_run.sh
 
 version=${SERVER_VERSION:-0.17.5-alpha}
 python=${PYTHON:-python}
 read -r -a pytest <<<"${PYTEST:-$python -m pytest}"
 blocks=${SIMDRIVE_README_BLOCKS:-tests/test_readme_blocks.py}
+if [ -n "$dry_run" ]; then
+  run "${SIMDRIVE_SERVER_CMD:-simd-r-drive-ws-server $version}" STORE --host 127.0.0.1 --port PORT
+  run "$python" tools/readme_blocks.py README.md "$blocks"
+  run env SIMDRIVE_URL=ws://127.0.0.1:PORT/ws "${pytest[@]}" "$@"
+  exit
+fi
 directory=$(mktemp -d "${TMPDIR:-/tmp}/simdrive-integration.XXXXXX")
 guard=
 

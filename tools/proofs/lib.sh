@@ -121,7 +121,7 @@ copy_suite() {
   fi
   mkdir -p "$suite"
   git ls-files -z --cached --others --exclude-standard tests tools docs README.md CONTRIBUTING.md pyproject.toml \
-    cibuildwheel.toml .ci examples CMakeLists.txt CMakePresets.json | tar -c --null -T - | tar -x -C "$suite"
+    cibuildwheel.toml examples CMakeLists.txt CMakePresets.json | tar -c --null -T - | tar -x -C "$suite"
 }
 
 # say_wheel TEXT: the wheel's name and size, then the text.

@@ -31,8 +31,8 @@ copy_suite
 if [ -n "$dry_run" ]; then
   echo "+ wine python.exe -m pytest tests"
 else
-  # platform asks Windows' management service, which Wine 8 answers by hanging.
-  echo 'import sys; sys.modules["_wmi"] = None' >"$site/sitecustomize.py"
+  # Wine 8 hangs when platform asks Windows' management service, and has no CopyFile2, which shutil prefers.
+  printf 'import sys\nsys.modules["_wmi"] = None\nimport _winapi\ndel _winapi.CopyFile2\n' >"$site/sitecustomize.py"
   python=$proof_work/python
   # Python gives up at its start unless its standard handles are pipes or files that Wine knows.
   printf '#!/bin/bash\nset -o pipefail\nexport PYTHONPATH=%q PYTHONDONTWRITEBYTECODE=1\nwine %q "$@" </dev/null 2>&1 | cat\n' \

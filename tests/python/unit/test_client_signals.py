@@ -14,6 +14,9 @@ import pytest
 
 from support.fault_peer import Behaviour, Call, Connection, FaultPeer
 
+if sys.platform == "win32":
+    pytest.skip("a process cannot be sent these signals", allow_module_level=True)
+
 
 def no_reply(connection: Connection, call: Call) -> None:
     """Leaves the caller waiting."""
