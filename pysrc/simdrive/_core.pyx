@@ -5,6 +5,7 @@
 
 include "_cython/errors.pxi"
 include "_cython/buffers.pxi"
+include "_cython/leave.pxi"
 include "_cython/hash.pxi"
 include "_cython/wire.pxi"
 include "_cython/client_glue.pxi"

@@ -112,16 +112,15 @@ the_wheel() {
   wheel=${found[0]}
 }
 
-# The suite and what it reads, away from the package's sources: sets $suite.
+# The suite away from the checkout, as a release machine has it; what needs the checkout skips. Sets $suite.
 copy_suite() {
   suite=$proof_work/suite
   if [ -n "$dry_run" ]; then
-    echo "+ copy tests/ and what they read to $suite"
+    echo "+ copy tests and pyproject.toml to $suite"
     return
   fi
   mkdir -p "$suite"
-  git ls-files -z --cached --others --exclude-standard tests tools docs README.md CONTRIBUTING.md pyproject.toml \
-    cibuildwheel.toml examples CMakeLists.txt CMakePresets.json | tar -c --null -T - | tar -x -C "$suite"
+  git ls-files -z --cached --others --exclude-standard tests pyproject.toml | tar -c --null -T - | tar -x -C "$suite"
 }
 
 # say_wheel TEXT: the wheel's name and size, then the text.

@@ -39,20 +39,38 @@ cdef extern from "Python.h":
 cdef unsigned long _main_thread = _threading.main_thread().ident
 
 
-def _note_main_thread():
+def _after_fork():
     global _main_thread
     _main_thread = _threading.main_thread().ident
+    sd_nobody_comes_back()
 
 
 if hasattr(_os, "register_at_fork"):
-    _os.register_at_fork(after_in_child=_note_main_thread)
+    _os.register_at_fork(after_in_child=_after_fork)
 
 
-cdef cbool signal_pending(void* context) noexcept with gil:
-    return simdrive_check_signals() != 0
+cdef cbool signal_pending(void* context) noexcept nogil:
+    cdef Outside outside
+    outside.back()
+    with gil:
+        return simdrive_check_signals() != 0
 
 
-cdef cbool place_one(void* context, const uint64_t* sizes, size_t count, uint8_t** targets) noexcept with gil:
+cdef cbool place_one(void* context, const uint64_t* sizes, size_t count, uint8_t** targets) noexcept nogil:
+    cdef Outside outside
+    outside.back()
+    with gil:
+        return make_one(context, sizes, targets)
+
+
+cdef cbool place_many(void* context, const uint64_t* sizes, size_t count, uint8_t** targets) noexcept nogil:
+    cdef Outside outside
+    outside.back()
+    with gil:
+        return make_many(context, sizes, count, targets)
+
+
+cdef cbool make_one(void* context, const uint64_t* sizes, uint8_t** targets) noexcept:
     """Makes the bytes object of one value; the core fills it."""
     cdef PyObject** slot = <PyObject**> context
     slot[0] = simdrive_new_bytes(NULL, <Py_ssize_t> sizes[0])
@@ -63,7 +81,7 @@ cdef cbool place_one(void* context, const uint64_t* sizes, size_t count, uint8_t
     return True
 
 
-cdef cbool place_many(void* context, const uint64_t* sizes, size_t count, uint8_t** targets) noexcept with gil:
+cdef cbool make_many(void* context, const uint64_t* sizes, size_t count, uint8_t** targets) noexcept:
     """Makes a list of bytes objects and None; the core fills the bytes."""
     cdef PyObject** slot = <PyObject**> context
     cdef size_t i
@@ -191,6 +209,7 @@ cdef class Client:
     cdef object __weakref__
 
     def __cinit__(self, options):
+        cdef Outside outside
         cdef COptions o
         cdef CInterrupt interrupt
         cdef Error error
@@ -212,16 +231,19 @@ cdef class Client:
             interrupt.requested = &signal_pending
         with nogil:
             self.c_obj = sd_connect(o, interrupt, error)
+            outside.back()
         if self.c_obj == NULL:
             raise_call_error(error, "connect", self._endpoint, None)
         self._endpoint = self.c_obj.endpoint().decode("utf-8")
 
     def __dealloc__(self):
+        cdef Outside outside
         cdef CClient* c = self.c_obj
         self.c_obj = NULL
         if c != NULL:
             with nogil:
                 del c
+                outside.back()
 
     cdef int fill_options(self, CCallOptions* o, object timeout) except -1:
         if timeout is not ...:
@@ -236,6 +258,7 @@ cdef class Client:
         Raises ``InvalidKeyError`` and ``InvalidValueError`` (empty, the single byte 00, or too large) before a byte is
         sent, ``TypeError`` for ``str``.
         """
+        cdef Outside outside
         cdef CCallOptions o
         cdef Error error
         cdef Py_buffer k
@@ -253,6 +276,7 @@ cdef class Client:
                         Flat(<const uint8_t*> v.buf, <size_t> v.len),
                         o, error,
                     )
+                    outside.back()
             finally:
                 PyBuffer_Release(&v)
         finally:
@@ -266,6 +290,7 @@ cdef class Client:
         Args:
             items: pairs of key and value, or a mapping. A refused item refuses the whole batch.
         """
+        cdef Outside outside
         cdef CCallOptions o
         cdef Error error
         cdef cbool ok
@@ -282,6 +307,7 @@ cdef class Client:
             keys.append(key)
         with nogil:
             ok = sd_batch_write(self.c_obj[0], flat.flat, <size_t> flat.count // 2, o, error)
+            outside.back()
         if not ok:
             raise_call_error(error, "batch_write", self._endpoint, refused_key(error, keys))
 
@@ -297,6 +323,7 @@ cdef class Client:
         Raises:
             BufferTooSmallError: the value does not fit in `out` (a ``ValueError``).
         """
+        cdef Outside outside
         cdef CCallOptions o
         cdef CReadResult result
         cdef CReceiver receiver
@@ -315,6 +342,7 @@ cdef class Client:
                 ok = sd_read(
                     self.c_obj[0], Flat(<const uint8_t*> k.buf, <size_t> k.len), receiver, result, o, error
                 )
+                outside.back()
         finally:
             PyBuffer_Release(&k)
         if not ok:
@@ -330,6 +358,7 @@ cdef class Client:
         return take_reference(slot)
 
     cdef object read_to_buffer(self, object key, object default, object out, CCallOptions* o):
+        cdef Outside outside
         cdef CReadResult result
         cdef CReceiver receiver
         cdef Error error
@@ -351,6 +380,7 @@ cdef class Client:
                     ok = sd_read(
                         self.c_obj[0], Flat(<const uint8_t*> k.buf, <size_t> k.len), receiver, result, o[0], error
                     )
+                    outside.back()
             finally:
                 PyBuffer_Release(&k)
             size = result.size
@@ -371,6 +401,7 @@ cdef class Client:
 
     def batch_read(self, keys, *, timeout=...):
         """The values under `keys` in one request: a list in the same order, with ``None`` where a key is absent."""
+        cdef Outside outside
         cdef CCallOptions o
         cdef CReceiver receiver
         cdef Error error
@@ -387,6 +418,7 @@ cdef class Client:
         receiver.allocate = &place_many
         with nogil:
             ok = sd_batch_read(self.c_obj[0], flat.flat, <size_t> flat.count, receiver, o, error)
+            outside.back()
         if not ok:
             Py_DECREF_slot(slot)
             raise_call_error(error, "batch_read", self._endpoint, refused_key(error, wanted))
@@ -406,6 +438,7 @@ cdef class Client:
 
     def delete(self, key, *, timeout=...):
         """Removes `key`. No error if it is absent."""
+        cdef Outside outside
         cdef CCallOptions o
         cdef Error error
         cdef Py_buffer k
@@ -415,6 +448,7 @@ cdef class Client:
         try:
             with nogil:
                 ok = sd_erase(self.c_obj[0], Flat(<const uint8_t*> k.buf, <size_t> k.len), o, error)
+                outside.back()
         finally:
             PyBuffer_Release(&k)
         if not ok:
@@ -422,6 +456,7 @@ cdef class Client:
 
     def exists(self, key, *, timeout=...):
         """Whether there is a value under `key`."""
+        cdef Outside outside
         cdef CCallOptions o
         cdef Error error
         cdef Py_buffer k
@@ -432,6 +467,7 @@ cdef class Client:
         try:
             with nogil:
                 ok = sd_exists(self.c_obj[0], Flat(<const uint8_t*> k.buf, <size_t> k.len), o, found, error)
+                outside.back()
         finally:
             PyBuffer_Release(&k)
         if not ok:
@@ -443,6 +479,7 @@ cdef class Client:
 
     def __len__(self):
         """The number of keys; a call to the server."""
+        cdef Outside outside
         cdef CCallOptions o
         cdef Error error
         cdef uint64_t n = 0
@@ -450,6 +487,7 @@ cdef class Client:
         self.fill_options(&o, ...)
         with nogil:
             ok = sd_size(self.c_obj[0], o, n, error)
+            outside.back()
         if not ok:
             raise_call_error(error, "len", self._endpoint, None)
         return n
@@ -460,6 +498,7 @@ cdef class Client:
 
     def is_empty(self, *, timeout=...):
         """Whether the store has no key."""
+        cdef Outside outside
         cdef CCallOptions o
         cdef Error error
         cdef uint64_t n = 0
@@ -467,12 +506,14 @@ cdef class Client:
         self.fill_options(&o, timeout)
         with nogil:
             ok = sd_empty(self.c_obj[0], o, n, error)
+            outside.back()
         if not ok:
             raise_call_error(error, "is_empty", self._endpoint, None)
         return n != 0
 
     def file_size(self, *, timeout=...):
         """Bytes of the server's store file."""
+        cdef Outside outside
         cdef CCallOptions o
         cdef Error error
         cdef uint64_t n = 0
@@ -480,12 +521,14 @@ cdef class Client:
         self.fill_options(&o, timeout)
         with nogil:
             ok = sd_file_size(self.c_obj[0], o, n, error)
+            outside.back()
         if not ok:
             raise_call_error(error, "file_size", self._endpoint, None)
         return n
 
     def ping(self, *, timeout=...):
         """Seconds that one round trip to the server takes."""
+        cdef Outside outside
         cdef CCallOptions o
         cdef Error error
         cdef double t = 0
@@ -493,11 +536,13 @@ cdef class Client:
         self.fill_options(&o, timeout)
         with nogil:
             ok = sd_ping(self.c_obj[0], o, t, error)
+            outside.back()
         if not ok:
             raise_call_error(error, "ping", self._endpoint, None)
         return t
 
     def _dialect(self, timeout):
+        cdef Outside outside
         cdef CCallOptions o
         cdef Error error
         cdef string name
@@ -505,6 +550,7 @@ cdef class Client:
         self.fill_options(&o, timeout)
         with nogil:
             ok = sd_dialect(self.c_obj[0], o, name, error)
+            outside.back()
         if not ok:
             raise_call_error(error, "server_info", self._endpoint, None)
         return name.decode("ascii")
@@ -522,9 +568,11 @@ cdef class Client:
 
     def close(self, *, timeout=None):
         """Ends the connection. Calls under way raise ``ClosedError``. Closing twice is fine."""
+        cdef Outside outside
         seconds(timeout, "timeout")
         with nogil:
             self.c_obj.close()
+            outside.back()
 
     @property
     def options(self):

@@ -87,12 +87,14 @@ def crc32(data, value=0):
         TypeError: `data` is a `str`, or no contiguous buffer.
         OverflowError: `value` is not from 0 to 2**32 - 1.
     """
+    cdef Outside outside
     cdef Py_buffer view
     cdef uint32_t result = <uint32_t>unsigned_number(value, 32, "value")
     borrow(data, &view, "data")
     if view.len > kHashNogilMin:
         with nogil:
             result = c_crc32(sd_bytes(&view), result)
+            outside.back()
     else:
         result = c_crc32(sd_bytes(&view), result)
     sd_give_back(&view)
@@ -171,17 +173,21 @@ cdef int find_rows(const Py_buffer* view, object width, str what, Rows* rows) ex
 
 
 cdef void hash_rows(const Rows* rows, uint64_t seed, uint64_t* out) noexcept:
+    cdef Outside outside
     if rows.count > 0 and rows.width > <size_t>kHashNogilMin // rows.count:
         with nogil:
             c_xxh3_64_rows(rows.first, rows.width, rows.stride, CHashes(out, rows.count), seed)
+            outside.back()
     else:
         c_xxh3_64_rows(rows.first, rows.width, rows.stride, CHashes(out, rows.count), seed)
 
 
 cdef void hash_views(const CBytesView* views, size_t count, size_t total, uint64_t seed, uint64_t* out) noexcept:
+    cdef Outside outside
     if total > <size_t>kHashNogilMin:
         with nogil:
             c_xxh3_64_many(CViews(views, count), CHashes(out, count), seed)
+            outside.back()
     else:
         c_xxh3_64_many(CViews(views, count), CHashes(out, count), seed)
 
@@ -458,12 +464,14 @@ cdef class Hasher:
         Raises:
             TypeError: `data` is a `str`, or no contiguous buffer.
         """
+        cdef Outside outside
         cdef Py_buffer view
         borrow(data, &view, "data")
         self.c_lock.acquire()
         if view.len > kHashNogilMin:
             with nogil:
                 self.c_stream.update(sd_bytes(&view))
+                outside.back()
         else:
             self.c_stream.update(sd_bytes(&view))
         self.c_lock.release()

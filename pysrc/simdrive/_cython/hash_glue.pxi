@@ -56,9 +56,11 @@ cdef extern from *:
 
     std::uint64_t sd_xxh3_64(const Py_buffer* view, std::uint64_t seed) {
       if (view->len <= kHashNogilMin) return simdrive::xxh3_64(sd_bytes(view), seed);
+      Outside outside;
       std::uint64_t hash;
       Py_BEGIN_ALLOW_THREADS
       hash = simdrive::xxh3_64(sd_bytes(view), seed);
+      outside.back();
       Py_END_ALLOW_THREADS
       return hash;
     }
@@ -135,8 +137,10 @@ cdef extern from *:
      public:
       void acquire() {
         if (mutex_.try_lock()) return;
+        Outside outside;
         Py_BEGIN_ALLOW_THREADS
         mutex_.lock();
+        outside.back();
         Py_END_ALLOW_THREADS
       }
       void release() { mutex_.unlock(); }
