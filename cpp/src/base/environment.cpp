@@ -21,7 +21,7 @@ std::string_view environment_variable(const char* name, std::span<char> buffer) 
   if (value == nullptr) return {};
   const std::string_view text(value);
   const std::size_t size = std::min(text.size(), buffer.size());
-  std::copy_n(text.data(), size, buffer.data());
+  std::copy_n(text.begin(), size, buffer.begin());
   return {buffer.data(), size};
 #endif
 }
