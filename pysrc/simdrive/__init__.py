@@ -20,6 +20,7 @@ from simdrive.errors import (
     HandshakeError,
     InvalidKeyError,
     InvalidValueError,
+    KeyNotFoundError,
     OperationTimeout,
     OutOfMemoryError,
     OverloadError,
@@ -36,6 +37,9 @@ from simdrive.errors import (
     TimeoutError as TimeoutError,
 )
 from simdrive.hashing import NamespaceHasher
+from simdrive.mapping import StoreMapping
+from simdrive.namespace import NamespacedClient
+from simdrive.retry import Retry
 
 # ConnectionError and TimeoutError are attributes, but not exported: a star import must not hide the built-in ones.
 __all__ = [
@@ -50,16 +54,20 @@ __all__ = [
     "HandshakeError",
     "InvalidKeyError",
     "InvalidValueError",
+    "KeyNotFoundError",
     "NamespaceHasher",
+    "NamespacedClient",
     "OperationTimeout",
     "Options",
     "OutOfMemoryError",
     "OverloadError",
     "ProtocolError",
     "ProtocolMismatchError",
+    "Retry",
     "ServerError",
     "ServerInfo",
     "SimdriveError",
+    "StoreMapping",
     "UnsupportedOperationError",
     "__version__",
     "build_info",

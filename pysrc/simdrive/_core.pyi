@@ -1,5 +1,5 @@
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, NoReturn, TypeVar, final, overload
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Literal, NoReturn, TypeAlias, TypeVar, final, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,6 +8,8 @@ from typing_extensions import Buffer, Self, disjoint_base
 from simdrive.client import Options, ServerInfo
 
 __version__: str
+# Told how far a transfer is: bytes done, bytes in all.
+_Progress: TypeAlias = Callable[[int, int], object]
 _K = TypeVar("_K")
 _T = TypeVar("_T")
 # NumPy's own stubs say only from Python 3.12 on that its arrays are buffers.
@@ -95,26 +97,59 @@ class Client:
     @property
     def options(self) -> Options: ...
     def __new__(cls, options: Options) -> Self: ...
-    def write(self, key: Buffer, data: Buffer, *, timeout: float | None = ...) -> None: ...
+    def write(
+        self, key: Buffer, data: Buffer, *, timeout: float | None = ..., progress: _Progress | None = None
+    ) -> None: ...
     def batch_write(
         self,
         items: Iterable[tuple[Buffer, Buffer]] | Mapping[Any, Buffer],
         *,
         timeout: float | None = ...,
+        progress: _Progress | None = None,
     ) -> None: ...
     @overload
     def read(
-        self, key: Buffer, *, default: None = None, out: Literal["bytes"] = "bytes", timeout: float | None = ...
+        self,
+        key: Buffer,
+        *,
+        default: None = None,
+        out: Literal["bytes"] = "bytes",
+        timeout: float | None = ...,
+        progress: _Progress | None = None,
     ) -> bytes | None: ...
     @overload
     def read(
-        self, key: Buffer, *, default: _T, out: Literal["bytes"] = "bytes", timeout: float | None = ...
+        self,
+        key: Buffer,
+        *,
+        default: _T,
+        out: Literal["bytes"] = "bytes",
+        timeout: float | None = ...,
+        progress: _Progress | None = None,
     ) -> bytes | _T: ...
     @overload
-    def read(self, key: Buffer, *, default: None = None, out: Buffer, timeout: float | None = ...) -> int | None: ...
+    def read(
+        self,
+        key: Buffer,
+        *,
+        default: None = None,
+        out: Buffer,
+        timeout: float | None = ...,
+        progress: _Progress | None = None,
+    ) -> int | None: ...
     @overload
-    def read(self, key: Buffer, *, default: _T, out: Buffer, timeout: float | None = ...) -> int | _T: ...
-    def batch_read(self, keys: Iterable[Buffer], *, timeout: float | None = ...) -> list[bytes | None]: ...
+    def read(
+        self,
+        key: Buffer,
+        *,
+        default: _T,
+        out: Buffer,
+        timeout: float | None = ...,
+        progress: _Progress | None = None,
+    ) -> int | _T: ...
+    def batch_read(
+        self, keys: Iterable[Buffer], *, timeout: float | None = ..., progress: _Progress | None = None
+    ) -> list[bytes | None]: ...
     @overload
     def batch_read_structured(self, data: dict[_K, Any], *, timeout: float | None = ...) -> dict[_K, bytes | None]: ...
     @overload
@@ -130,6 +165,7 @@ class Client:
     def file_size(self, *, timeout: float | None = ...) -> int: ...
     def ping(self, *, timeout: float | None = ...) -> float: ...
     def server_info(self, *, timeout: float | None = ...) -> ServerInfo: ...
+    def _log_event(self, kind: str, *, detail: str = "", attempt: int = 0, delay: float = 0.0) -> None: ...
     def _stats(self) -> dict[str, int]: ...
     def _dialect(self, timeout: float | None) -> str: ...
     def close(self, *, timeout: float | None = None) -> None: ...

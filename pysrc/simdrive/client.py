@@ -3,15 +3,33 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
+import re
+import sys
+import warnings
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any
 
-from simdrive._core import Client
-from simdrive.errors import ConfigurationError
+from simdrive import _core
+from simdrive.errors import ConfigurationError, SimdriveError
+from simdrive.mapping import StoreMapping
+from simdrive.namespace import NamespacedClient
+from simdrive.retry import Retry
+from simdrive.streams import Streams
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 __all__ = ["Client", "Options", "ServerInfo", "connect"]
 
 _URL_VARIABLE = "SIMDRIVE_URL"
+
+# User info ends at the last @ of the authority. Where a slash in a password hides that, what follows the colon is no
+# port, and the last @ of all counts.
+_USER_INFO = re.compile(r"^((?:[^:/]*://)?)(?:[^/?#]*@|[^/?#@\[]*:(?!\d*[/?#]).*@)", re.DOTALL)
+
+
+def _mask_user_info(url: str) -> str:
+    return _USER_INFO.sub(r"\1***@", url)
 
 
 @dataclass(frozen=True)
@@ -19,9 +37,10 @@ class Options:
     """How to reach a server. Times are seconds (``None``: no limit), sizes are bytes.
 
     Attributes:
-        url: ``ws://host[:port][/path]``; port 34129 and path ``/ws`` by default.
+        url: ``ws://host[:port][/path]``; port 34129 and path ``/ws`` by default. A user and a password before the host
+            are refused; they show as ``***`` here, and so in every message.
         connect_timeout: name look-up, connect, upgrade and dialect probe together.
-        timeout: one whole call, a reconnect included.
+        timeout: one whole call, its retries and reconnects included.
         idle_timeout: the longest silence while a reply is due.
         close_timeout: accepted for what is to come; closing does not wait.
         max_value_size: longer values are refused before a byte is sent, longer replies end the call.
@@ -31,6 +50,9 @@ class Options:
         ping_interval: an idle connection is pinged after this much silence.
         ping_timeout: and dropped after this much.
         wire: the frame dialect, ``"auto"``, ``"d13"`` or ``"d21"``.
+        retry: what is tried again, and the waits between connections: :class:`simdrive.Retry`.
+        reconnect_spread: the longest random first wait before a reconnect after the server ended the connection, so
+            that the clients of a restarted server do not come back in one moment.
     """
 
     url: str = "ws://127.0.0.1:34129/ws"
@@ -45,8 +67,12 @@ class Options:
     ping_interval: float | None = 20.0
     ping_timeout: float | None = 60.0
     wire: str = "auto"
+    retry: Retry = field(default_factory=Retry)
+    reconnect_spread: float = 1.0
 
     def __post_init__(self) -> None:
+        if not isinstance(self.retry, Retry):
+            raise TypeError(f"retry must be a simdrive.Retry, not {type(self.retry).__name__}")
         for name in ("url", "wire"):
             if not isinstance(getattr(self, name), str):
                 raise TypeError(f"{name} must be a str, not {type(getattr(self, name)).__name__}")
@@ -57,6 +83,7 @@ class Options:
             limit = 1 << 32 if name == "max_inflight" else 1 << 64
             if not 0 <= value < limit:
                 raise ConfigurationError(f"{name} must be a number of at least 0 and below {limit}, not {value}")
+        object.__setattr__(self, "url", _mask_user_info(self.url))
 
     def replace(self, **changes: Any) -> Options:
         """A copy with some options changed."""
@@ -84,6 +111,79 @@ class ServerInfo:
     def to_dict(self) -> dict[str, Any]:
         """The same as a dict."""
         return asdict(self)
+
+
+class Client(_core.Client, Streams):
+    """A client of one server, safe to share between threads. Made by :func:`simdrive.connect`; ``with`` closes it.
+
+    The interpreter lock is released while a call waits, sends or receives. Keys and values are any C-contiguous
+    bytes-like objects; they are locked until the call returns. ``timeout`` is the deadline of one call in seconds, a
+    reconnect included; ``None`` is no limit; left out, it is the client's own.
+
+    Pickling a client pickles its options: it is opened again where it is unpickled, which may raise what `connect`
+    raises. A client that is collected while it is open gives a ``ResourceWarning``.
+
+    What a client does with its connection is logged by the logger ``simdrive.client`` of the module `logging`, if the
+    program uses that.
+
+    Every network method may raise ``OperationTimeout``, ``ConnectionLostError``, ``ConnectError``, ``ConnectTimeout``,
+    ``ClosedError``, ``ProtocolError``, ``ServerError`` or ``OverloadError`` of :mod:`simdrive`.
+    """
+
+    __slots__ = ("_seen_dialect",)
+
+    def __init__(self, options: Options) -> None:  # noqa: ARG002  # used by __new__
+        super().__init__()
+        # Answered without the server, unless the connection is gone already.
+        try:
+            self._seen_dialect: str | None = self._dialect(0)
+        except SimdriveError:
+            self._seen_dialect = None
+        self._log_event("connected", detail=self._seen_dialect or "")
+
+    def namespace(self, prefix: Buffer) -> NamespacedClient:
+        """A view of the keys under `prefix`, with the methods of a client, over the same connection.
+
+        Raises:
+            TypeError: `prefix` is not bytes-like.
+        """
+        return NamespacedClient(self, [prefix])
+
+    def mapping(self) -> StoreMapping:
+        """The store as a ``MutableMapping`` of bytes to bytes; what needs a list of the keys is not supported."""
+        return StoreMapping(self)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.options,)
+
+    def __del__(self) -> None:
+        # Without the slot it was never opened.
+        if hasattr(self, "_seen_dialect") and not self.closed:
+            warnings.warn(f"unclosed {self!r}; use with, or close()", ResourceWarning, source=self, stacklevel=1)
+
+    def __repr__(self) -> str:
+        dialect = f"{self._seen_dialect}, " if self._seen_dialect else ""
+        return f"<simdrive.Client {self.options.url} ({dialect}{'closed' if self.closed else 'open'})>"
+
+    def _log_event(self, kind: str, *, detail: str = "", attempt: int = 0, delay: float = 0.0) -> None:
+        """Notes what became of the connection: ``"connected"``, ``"lost"`` or ``"retrying"``."""
+        if kind == "connected" and detail:
+            self._seen_dialect = detail
+        if "logging" not in sys.modules:  # nobody can have asked for records, and importing it is slow
+            return
+        import logging
+
+        root = logging.getLogger("simdrive")
+        if not root.handlers:
+            root.addHandler(logging.NullHandler())
+        logger = logging.getLogger("simdrive.client")
+        url = self.options.url
+        if kind == "connected":
+            logger.info("connected to %s (%s)", url, detail or "dialect unknown")
+        elif kind == "lost":
+            logger.warning("lost the connection to %s: %s", url, detail)
+        elif kind == "retrying":
+            logger.info("connecting again to %s in %.3f s (attempt %d): %s", url, delay, attempt, detail)
 
 
 def connect(url: str | None = None, /, **options: Any) -> Client:

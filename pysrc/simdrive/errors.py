@@ -18,6 +18,7 @@ __all__ = [
     "HandshakeError",
     "InvalidKeyError",
     "InvalidValueError",
+    "KeyNotFoundError",
     "OperationTimeout",
     "OutOfMemoryError",
     "OverloadError",
@@ -59,6 +60,13 @@ class InvalidKeyError(SimdriveError, ValueError):
 
 class InvalidValueError(SimdriveError, ValueError):
     """A value is empty, the single byte 00, or longer than ``max_value_size``. Nothing was sent."""
+
+
+class KeyNotFoundError(SimdriveError, KeyError):
+    """There is no value under the key."""
+
+    def __str__(self) -> str:
+        return Exception.__str__(self)  # a KeyError shows its message in quotes
 
 
 class BufferTooSmallError(SimdriveError, ValueError):
@@ -192,6 +200,8 @@ def make_error(
     key: bytes | None = None,
     outcome_unknown: bool = False,
     elapsed: float = 0.0,
+    attempts: int = 1,
+    cause: SimdriveError | None = None,
 ) -> SimdriveError:
     """The exception for a failure that the core reported.
 
@@ -203,11 +213,17 @@ def make_error(
         key: the key, of which a hint is kept.
         outcome_unknown: whether a byte of the request had left the process.
         elapsed: seconds that the call took.
+        attempts: how often the request was tried.
+        cause: the failure behind this one; becomes its ``__cause__``.
     """
     known = Code(code)
     kind, advice = EXCEPTIONS[known]
     where = f"{op or 'simdrive'} on {endpoint}" if endpoint else op or "simdrive"
     text = f"{where}: {detail}"
+    if cause is not None:
+        text += f"; before: {cause.args[0]}"
+    if attempts > 1:
+        text += f"; tried {attempts} times"
     if op in ("write", "batch_write", "delete") and known in _NAMES_OUTCOME:
         text += "; it may or may not have been applied" if outcome_unknown else "; it was not applied"
     if advice:
@@ -217,6 +233,8 @@ def make_error(
     error.endpoint = endpoint
     error.key_hint = None if key is None else key[:16].hex()
     error.elapsed = elapsed
+    error.attempts = attempts
+    error.__cause__ = cause
     error.outcome = "unknown" if outcome_unknown else "not applied"
     if isinstance(error, OperationTimeout):
         error.sent = outcome_unknown

@@ -17,13 +17,38 @@ namespace simdrive {
 /// "No limit" wherever a time in seconds is asked for.
 inline constexpr double kNoLimit = std::numeric_limits<double>::infinity();
 
+/// Which writes and deletes are tried again after their connection was lost. Reads always are.
+enum class RetryWrites : std::uint8_t {
+  unsent,  ///< only if no byte of the request left the process
+  always,  ///< also if it may have been applied already: the last write wins, twice the same is acceptable
+  never,
+};
+
+/// When calls are tried again, and how long a new connection waits after one that failed. A call's `timeout` covers it
+/// all. Full jitter: "Exponential Backoff and Jitter", M. Brooker, 2015; here never less than `base`.
+struct Retry {
+  /// Further tries of one call; 0: none, and a call without a connection fails with the first error of connecting.
+  std::uint32_t retries = 3;
+  double base = 0.05;
+  double cap = 2.0;
+  /// Waits are drawn between `base` and their limit; else they are the limit.
+  bool jitter = true;
+  RetryWrites writes = RetryWrites::unsent;
+  /// Wait through refused connections, and try again after lost ones.
+  bool on_connect_failed = true;
+  bool on_connection_lost = true;
+
+  /// The longest wait before the next try after so many failures in a row (1 for the first).
+  [[nodiscard]] double limit(std::uint32_t failures) const noexcept;
+};
+
 /// How to reach a server. Times are seconds, sizes bytes.
 struct Options {
   /// ws://host[:port][/path]; port 34129 and path /ws by default.
   std::string url = "ws://127.0.0.1:34129/ws";
   /// Name look-up, TCP connect, upgrade and dialect probe together.
   double connect_timeout = 5.0;
-  /// One whole call, a reconnect included.
+  /// One whole call, retries and reconnects included.
   double timeout = 30.0;
   /// Longest silence while a reply is due.
   double idle_timeout = 60.0;
@@ -36,6 +61,10 @@ struct Options {
   std::uint64_t max_inflight_bytes = std::uint64_t{256} << 20;
   /// "auto", "d13" or "d21": the frame dialect that the server must speak.
   std::string wire = "auto";
+  Retry retry;
+  /// Longest random wait before the first reconnect after the server ended the connection: its other clients lost
+  /// theirs in the same moment.
+  double reconnect_spread = 1.0;
 };
 
 /// Lets a wait end early: asked about ten times a second while a call waits, and after each signal that reaches it.
@@ -45,10 +74,19 @@ struct Interrupt {
   bool (*requested)(void* context) = nullptr;
 };
 
+/// Told how far a call's transfer is: about ten times a second while it moves, on the thread that made the call.
+struct Progress {
+  void* context = nullptr;
+  /// Bytes sent of a write, bytes received of a read, and how many there will be (0: not known yet). Must not throw.
+  /// False: the call is to end with `Errc::interrupted`. Null: nobody is told.
+  bool (*report)(void* context, std::uint64_t done, std::uint64_t total) = nullptr;
+};
+
 struct CallOptions {
   /// Deadline of this call in seconds; negative: the client's `timeout`.
   double timeout = -1.0;
   Interrupt interrupt;
+  Progress progress{};
 };
 
 /// `sizes` entry of a key without a value.
@@ -78,6 +116,17 @@ struct ServerInfo {
   std::string dialect;
 };
 
+/// Something that happened to a client's connection.
+struct Event {
+  enum class Kind : std::uint8_t { connected, lost, retrying };
+  Kind kind = Kind::connected;
+  /// `retrying`: failures in a row, and seconds until the next try.
+  std::uint32_t attempt = 0;
+  double delay = 0;
+  /// `connected`, which the first connection is not told: the dialect. Else what went wrong.
+  std::string detail;
+};
+
 /// What a client has done since it was opened.
 struct ClientCounters {
   std::uint64_t calls = 0;
@@ -85,8 +134,9 @@ struct ClientCounters {
   std::uint64_t connections = 0;
 };
 
-/// One client, one connection at a time. A lost connection is replaced by the next call. After fork() the child's copy
-/// opens a connection of its own. Every function may fail with `operation_timeout`, `connection_lost`,
+/// One client, one connection at a time. A lost connection is replaced in the background, for as long as the client is
+/// open; calls wait for it until their deadline. After fork() the child's copy opens a connection of its own. Every
+/// function may fail with `operation_timeout`, `connection_lost`,
 /// `connect_failed`, `connect_timeout`, `closed`, `protocol_error`, `server_error` or `overload`.
 class Client {
  public:
@@ -125,13 +175,17 @@ class Client {
   [[nodiscard]] bool closed() const noexcept;
   [[nodiscard]] const Options& options() const noexcept;
   [[nodiscard]] ClientCounters counters() const noexcept;
+  /// Whether take_events() has any.
+  [[nodiscard]] bool has_events() const noexcept;
+  /// What happened to the connection since the last call, oldest first; the first ones are dropped above 64.
+  [[nodiscard]] std::vector<Event> take_events();
   /// host:port/path, as messages name it.
   [[nodiscard]] const std::string& endpoint() const noexcept;
 
  private:
   struct Impl;
-  explicit Client(std::unique_ptr<Impl> impl) noexcept;
-  std::unique_ptr<Impl> impl_;
+  explicit Client(std::shared_ptr<Impl> impl) noexcept;
+  std::shared_ptr<Impl> impl_;  // and of the thread that reconnects
 };
 
 }  // namespace simdrive

@@ -72,6 +72,11 @@ struct Error {
   std::uint64_t offset = 0;
   /// Seconds from the start of the call to the failure, else 0.
   double elapsed = 0;
+  /// How often the request was tried.
+  std::uint32_t attempts = 1;
+  /// Why there was no connection, for a call that waited for one until its deadline; empty: something else failed.
+  std::string cause{};
+  Errc cause_code = Errc::connect_failed;
 };
 
 /// A value or an `Error`. Like `std::expected`, which C++20 does not have yet.

@@ -26,8 +26,9 @@ void Call::start(Connection& connection, std::uint32_t id) {
   request_id = id;
   next_seq = 0;
   cursor = GatherCursor(*args);
-  sent_any = sent_all = done = failed = false;
+  sent_any = sent_all = done = failed = placed = values_refused = false;
   small_have_ = 0;
+  values_total_ = values_received_ = 0;
   text_.clear();
   if (reply == Reply::values) {
     if (single) {
@@ -62,6 +63,7 @@ Result<std::size_t> Call::feed_small(BytesView in) {
 
 Result<std::size_t> Call::feed_values(BytesView in) {
   auto used = values_.feed(in);
+  if (used && placed) values_received_ += used.value();
   if (!used || values_.state() != codec::ValuesDecoder::State::allocate) return used;
   if (!single) {
     const auto sizes = values_.sizes();
@@ -90,7 +92,15 @@ MutableBytes Call::direct() {
   return values_.direct();
 }
 
-void Call::commit(std::size_t n) { values_.commit(n); }
+void Call::commit(std::size_t n) {
+  values_.commit(n);
+  values_received_ += n;
+}
+
+Call::Moved Call::moved() const {
+  if (placed) return {std::min(values_received_, values_total_), values_total_};
+  return {std::min<std::uint64_t>(args->size() - cursor.remaining(), payload_bytes), payload_bytes};
+}
 
 bool Call::complete() const {
   if (status_ != static_cast<std::uint8_t>(rpc::Status::success)) return false;
@@ -142,6 +152,7 @@ void Call::finished(Result<void> result) {
 bool Call::allocate() {
   const auto sizes = values_.sizes();
   placed = true;
+  for (const std::uint64_t n : sizes) values_total_ += n == kAbsent ? 0 : n;
   if (single) {
     single->present = true;
     single->in_place = false;

@@ -40,6 +40,13 @@ class Call final : public rpc::ReplySink {
   Result<void> at_end() override;
   void finished(Result<void> result) override;
 
+  /// How far its transfer is. Under the connection's mutex.
+  struct Moved {
+    std::uint64_t done = 0;
+    std::uint64_t total = 0;
+  };
+  [[nodiscard]] Moved moved() const;
+
   /// Places the values; called without locks, on the thread of the call. False: they can't be taken.
   bool allocate();
 
@@ -48,11 +55,14 @@ class Call final : public rpc::ReplySink {
   const Gather* args;
   net::TimePoint deadline;
   Interrupt interrupt;
+  Progress progress;
+  net::TimePoint next_look{};  // at what the caller's Interrupt and Progress want
   // values: where they go
   Receiver receiver;
   ReadResult* single = nullptr;  // `read`; null for `batch_read`
   std::uint64_t batch_count = 0;
   std::uint64_t max_value_bytes = 0;
+  std::uint64_t payload_bytes = 0;  // of a write
 
   // Under the connection's mutex.
   std::uint32_t request_id = 0;
@@ -87,6 +97,8 @@ class Call final : public rpc::ReplySink {
   codec::ValuesDecoder values_;
   std::vector<std::uint8_t*> targets_;
   std::uint8_t* target_ = nullptr;
+  std::uint64_t values_total_ = 0;
+  std::uint64_t values_received_ = 0;
 };
 
 }  // namespace simdrive::client

@@ -131,7 +131,11 @@ void Connection::received(std::size_t n, bool binary, bool message_done) {
   if (auto r = judge_probe(); !r) break_connection(r.error());
 }
 
-void Connection::broken(Error error) { break_connection(error); }
+void Connection::broken(Error error) {
+  const bool by_server = error.code == Errc::connection_lost;
+  if (by_server && !broken()) ended_by_server_.store(true, std::memory_order_release);
+  break_connection(error);
+}
 
 rpc::ReplySink* Connection::find(std::uint32_t request_id, std::uint64_t) {
   Call* c = slots_[request_id % kSlots];
@@ -213,6 +217,7 @@ void Connection::unqueue(Call& call) {
 }
 
 void Connection::on_finished(Call& call) {
+  proven_.store(true, std::memory_order_relaxed);
   timeouts_in_a_row_ = 0;
   const bool cut_off = call.queued;  // answered before it was sent whole
   release(call);
@@ -254,7 +259,10 @@ void Connection::abandon(Call& call, Error error) {
 }
 
 void Connection::break_connection(const Error& error) {
-  if (!broken_flag_.exchange(true, std::memory_order_acq_rel)) broken_error_ = error;
+  if (!broken()) {
+    broken_error_ = error;
+    broken_flag_.store(true, std::memory_order_release);
+  }
   while (active_) fail(*active_, error);
   room_.notify_all();
   if (ws_) ws_->shutdown();
@@ -404,6 +412,10 @@ void Connection::wait_for(Lock& lock, Call& call) {
                                                             : "the request could not be sent in time"});
       break;
     }
+    if (now >= call.next_look && (call.interrupt.requested || call.progress.report)) {
+      attend(lock, call, now);
+      continue;
+    }
     if (!leader_) leader_ = &call;
     if (leader_ == &call) {
       lead(lock, call, now);
@@ -449,6 +461,7 @@ void Connection::sleep(Lock& lock, Call& call, TimePoint now) {
   heard_ = false;
   TimePoint until = std::min(call.deadline, net::after(last_traffic_, options_.idle_timeout));
   const bool sliced = call.interrupt.requested != nullptr;
+  if (call.progress.report) until = std::min(until, now + kSlice);
   if (sliced) until = std::min(until, now + kSlice);
   const bool want_write = send_blocked_;
   leader_sleeps_ = true;
@@ -496,6 +509,23 @@ void Connection::check_interrupt(Lock& lock, Call& call) {
     call.done = call.failed = true;
     call.error = std::move(e);
   }
+}
+
+void Connection::report_progress(Lock& lock, Call& call) {
+  const Call::Moved moved = call.moved();
+  lock.unlock();
+  const bool go_on = call.progress.report(call.progress.context, moved.done, moved.total);
+  lock.lock();
+  if (!go_on && !call.done) abandon(call, {Errc::interrupted, "the progress callback ended the call"});
+}
+
+// While bytes keep moving, no wait of this call ends for want of them. The caller's code may call the client again, so
+// somebody else leads meanwhile.
+void Connection::attend(Lock& lock, Call& call, TimePoint now) {
+  call.next_look = now + kSlice;
+  if (leader_ == &call) pass_leadership();
+  if (call.interrupt.requested) check_interrupt(lock, call);
+  if (call.progress.report && !call.done) report_progress(lock, call);
 }
 
 // Leadership is kept meanwhile: nobody reads on while the place for this reply is made.

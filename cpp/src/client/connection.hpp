@@ -39,6 +39,11 @@ class Connection final : public net::Events, public rpc::PendingCalls {
   /// Whether new calls may start here. Needs no lock.
   [[nodiscard]] bool usable() const noexcept { return !broken() && !retired_.load(std::memory_order_acquire); }
   [[nodiscard]] bool broken() const noexcept { return broken_flag_.load(std::memory_order_acquire); }
+  /// Why it broke, and whether the server ended it. Only once broken().
+  [[nodiscard]] const Error& broken_error() const noexcept { return broken_error_; }
+  [[nodiscard]] bool ended_by_server() const noexcept { return ended_by_server_.load(std::memory_order_acquire); }
+  /// Whether any call got its reply here.
+  [[nodiscard]] bool proven() const noexcept { return proven_.load(std::memory_order_relaxed); }
   [[nodiscard]] rpc::Dialect dialect() const noexcept { return dialect_; }
   [[nodiscard]] std::uint64_t sends() const noexcept { return sends_.load(std::memory_order_relaxed); }
   /// Once a second, from the process thread: answers pings, sends them, notices a dead peer. Never waits.
@@ -89,6 +94,8 @@ class Connection final : public net::Events, public rpc::PendingCalls {
   void allocate(Lock& lock, Call& call);
   void pass_leadership() noexcept;
   void check_interrupt(Lock& lock, Call& call);
+  void report_progress(Lock& lock, Call& call);
+  void attend(Lock& lock, Call& call, net::TimePoint now);
   void receive();
 
   const Options options_;
@@ -126,6 +133,8 @@ class Connection final : public net::Events, public rpc::PendingCalls {
 
   Error broken_error_;
   std::atomic<bool> broken_flag_{false};
+  std::atomic<bool> ended_by_server_{false};
+  std::atomic<bool> proven_{false};
   std::atomic<bool> retired_{false};
   std::atomic<std::uint64_t> sends_{0};
 };

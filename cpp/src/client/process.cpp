@@ -13,8 +13,6 @@
 #include <thread>
 #include <vector>
 
-#include "client/connection.hpp"
-
 namespace simdrive::client {
 
 namespace {
@@ -24,7 +22,7 @@ constexpr std::chrono::seconds kTick{1};
 struct Process {
   std::mutex mutex;
   std::condition_variable more;
-  std::vector<std::weak_ptr<Connection>> connections;
+  std::vector<std::weak_ptr<Ticked>> clients;
   std::vector<ForkAware*> objects;
   bool running = false;
 };
@@ -44,7 +42,7 @@ void after_fork_in_child() {
   Process& p = process();
   ::new (&p.mutex) std::mutex;
   ::new (&p.more) std::condition_variable;
-  ::new (&p.connections) std::vector<std::weak_ptr<Connection>>;
+  ::new (&p.clients) std::vector<std::weak_ptr<Ticked>>;
   p.running = false;
   for (ForkAware* object : p.objects) object->after_fork_in_child();
 }
@@ -57,47 +55,48 @@ void watch_forks() {
 void watch_forks() {}
 #endif
 
-std::vector<std::shared_ptr<Connection>> living(Process& p) {
-  std::vector<std::shared_ptr<Connection>> out;
-  std::erase_if(p.connections, [&](const std::weak_ptr<Connection>& w) {
+std::vector<std::shared_ptr<Ticked>> living(Process& p) {
+  std::vector<std::shared_ptr<Ticked>> out;
+  std::erase_if(p.clients, [&](const std::weak_ptr<Ticked>& w) {
     auto c = w.lock();
-    if (!c || c->broken()) return true;
+    if (!c) return true;
     out.push_back(std::move(c));
     return false;
   });
   return out;
 }
 
-void look_after_connections() {
+void look_after_clients() {
   Process& p = process();
   std::unique_lock lock(p.mutex);
   for (;;) {
-    if (p.connections.empty()) {
+    if (p.clients.empty()) {
       p.more.wait(lock);
     } else {
       p.more.wait_for(lock, kTick);
     }
-    auto connections = living(p);
+    auto clients = living(p);
     lock.unlock();
     const auto now = net::Clock::now();
-    for (const auto& c : connections) c->tick(now);
-    connections.clear();
+    for (const auto& c : clients) c->tick(now);
+    clients.clear();
     lock.lock();
   }
 }
 
 }  // namespace
 
-void keep_alive(const std::shared_ptr<Connection>& connection) {
+void look_after(const std::shared_ptr<Ticked>& client) {
   Process& p = process();
   const std::lock_guard lock(p.mutex);
-  p.connections.push_back(connection);
+  const auto same = [&](const std::weak_ptr<Ticked>& w) { return !w.owner_before(client) && !client.owner_before(w); };
+  if (std::none_of(p.clients.begin(), p.clients.end(), same)) p.clients.push_back(client);
   if (p.running) {
-    if (p.connections.size() == 1) p.more.notify_one();
+    if (p.clients.size() == 1) p.more.notify_one();
     return;
   }
   try {
-    std::thread(look_after_connections).detach();
+    std::thread(look_after_clients).detach();
     p.running = true;
   } catch (const std::system_error&) {
     // No thread to be had: clients in use look after themselves, and the next connection tries again.

@@ -1,11 +1,11 @@
-// What a process needs once for all its clients: the thread that looks after idle connections, and fork().
+// What a process needs once for all its clients: the thread that looks after idle ones, and fork().
 #pragma once
 
 #include <memory>
 
-namespace simdrive::client {
+#include "net/socket.hpp"
 
-class Connection;
+namespace simdrive::client {
 
 /// Told in the child of fork(), on the only thread there is.
 class ForkAware {
@@ -16,8 +16,18 @@ class ForkAware {
   ~ForkAware() = default;
 };
 
-/// Looks after `connection` about once a second for as long as it lives. Starts the thread on first use.
-void keep_alive(const std::shared_ptr<Connection>& connection);
+/// Looked after by the process thread. Must not wait.
+class Ticked {
+ public:
+  virtual void tick(net::TimePoint now) = 0;
+
+ protected:
+  ~Ticked() = default;
+};
+
+/// Calls `client` about once a second for as long as it lives; saying it again changes nothing. Starts the thread on
+/// first use.
+void look_after(const std::shared_ptr<Ticked>& client);
 
 void register_fork_aware(ForkAware& object);
 void unregister_fork_aware(ForkAware& object) noexcept;

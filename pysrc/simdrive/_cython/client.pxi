@@ -14,14 +14,20 @@ from libc.string cimport memcpy
 from libcpp cimport bool as cbool
 
 from simdrive._cython.libsimdrive.client cimport (
-    CCallOptions, CClient, CCounters, CInterrupt, COptions, CReadResult, CReceiver, kAbsent, kNoLimit,
+    CCallOptions, CClient, CCounters, CEvent, CEventKind, CInterrupt, COptions, CReadResult, CReceiver, CRetryWrites,
+    kAbsent, kNoLimit,
 )
 
 import os as _os
 import threading as _threading
 from collections.abc import Mapping as _Mapping
 
-from simdrive.errors import ConfigurationError as _ConfigurationError
+import sys as _sys
+
+from simdrive.errors import (
+    ConfigurationError as _ConfigurationError, ConnectError as _ConnectError,
+    ConnectionLostError as _ConnectionLostError,
+)
 
 
 cdef extern from "pythread.h":
@@ -32,6 +38,7 @@ cdef extern from "Python.h":
     PyObject* simdrive_new_bytes "PyBytes_FromStringAndSize"(const char*, Py_ssize_t)
     void simdrive_clear_error "PyErr_Clear"()
     void Py_DECREF_slot "Py_XDECREF"(PyObject*)
+    PyObject* simdrive_call "PyObject_CallFunction"(PyObject*, const char*, ...)
     # Declared without `except`: a signal handler's exception stays set for the caller to find.
     int simdrive_check_signals "PyErr_CheckSignals"()
 
@@ -70,9 +77,24 @@ cdef cbool place_many(void* context, const uint64_t* sizes, size_t count, uint8_
         return make_many(context, sizes, count, targets)
 
 
+cdef cbool tell_progress(void* context, uint64_t done, uint64_t total) noexcept nogil:
+    cdef Outside outside
+    outside.back()
+    with gil:
+        return call_progress(<PyObject*> context, done, total)
+
+
+cdef cbool call_progress(PyObject* callback, uint64_t done, uint64_t total) noexcept:
+    """False: the callback's exception is set, for the caller of the method to find."""
+    cdef PyObject* result = simdrive_call(callback, b"KK", <unsigned long long> done, <unsigned long long> total)
+    Py_DECREF_slot(result)
+    return result != NULL
+
+
 cdef cbool make_one(void* context, const uint64_t* sizes, uint8_t** targets) noexcept:
-    """Makes the bytes object of one value; the core fills it."""
+    """Makes the bytes object of one value; the core fills it. A second try of the call makes its own."""
     cdef PyObject** slot = <PyObject**> context
+    Py_DECREF_slot(slot[0])
     slot[0] = simdrive_new_bytes(NULL, <Py_ssize_t> sizes[0])
     if slot[0] == NULL:
         simdrive_clear_error()
@@ -82,8 +104,10 @@ cdef cbool make_one(void* context, const uint64_t* sizes, uint8_t** targets) noe
 
 
 cdef cbool make_many(void* context, const uint64_t* sizes, size_t count, uint8_t** targets) noexcept:
-    """Makes a list of bytes objects and None; the core fills the bytes."""
+    """Makes a list of bytes objects and None; the core fills the bytes. A second try of the call makes its own."""
     cdef PyObject** slot = <PyObject**> context
+    Py_DECREF_slot(slot[0])
+    slot[0] = NULL
     cdef size_t i
     try:
         values = PyList_New(<Py_ssize_t> count)
@@ -225,6 +249,18 @@ cdef class Client:
         o.max_inflight = options.max_inflight
         o.max_inflight_bytes = options.max_inflight_bytes
         o.wire = options.wire.encode("utf-8")
+        retry = options.retry
+        o.retry.retries = retry.retries
+        o.retry.base = retry.base
+        o.retry.cap = retry.cap
+        o.retry.jitter = retry.jitter == "full"
+        o.retry.writes = (
+            CRetryWrites.always if retry.retry_writes == "always"
+            else CRetryWrites.never if retry.retry_writes == "never" else CRetryWrites.unsent
+        )
+        o.retry.on_connect_failed = retry.handles(_ConnectError)
+        o.retry.on_connection_lost = retry.handles(_ConnectionLostError)
+        o.reconnect_spread = seconds(options.reconnect_spread, "reconnect_spread")
         self._options = options
         self._endpoint = options.url
         if PyThread_get_thread_ident() == _main_thread:
@@ -246,13 +282,41 @@ cdef class Client:
                 outside.back()
 
     cdef int fill_options(self, CCallOptions* o, object timeout) except -1:
+        if self.c_obj.has_events():
+            self.log_events()
         if timeout is not ...:
             o.timeout = seconds(timeout, "timeout")
         if PyThread_get_thread_ident() == _main_thread:
             o.interrupt.requested = &signal_pending
         return 0
 
-    def write(self, key, data, *, timeout=...):
+    cdef int fill_progress(self, CCallOptions* o, object progress) except -1:
+        if progress is None:
+            return 0
+        if not callable(progress):
+            raise TypeError(f"progress must be callable as progress(done, total), not {type(progress).__name__}")
+        o.progress.context = <void*> progress
+        o.progress.report = &tell_progress
+        return 0
+
+    cdef int log_events(self) except -1:
+        cdef CEvent event
+        for event in self.c_obj.take_events():
+            if event.kind == CEventKind.connected:
+                kind = "connected"
+            elif event.kind == CEventKind.lost:
+                kind = "lost"
+            else:
+                kind = "retrying"
+            self._log_event(kind, detail=event.detail.decode("utf-8", "replace"), attempt=event.attempt,
+                            delay=event.delay)
+        return 0
+
+    def _log_event(self, kind, *, detail="", attempt=0, delay=0.0):
+        """Told, by the next call, what became of the connection: "connected" (detail: the dialect), "lost" (why) or
+        "retrying" (failures in a row, seconds until the next try, why)."""
+
+    def write(self, key, data, *, timeout=..., progress=None):
         """Stores `data` under `key`, replacing what was there.
 
         Raises ``InvalidKeyError`` and ``InvalidValueError`` (empty, the single byte 00, or too large) before a byte is
@@ -265,6 +329,7 @@ cdef class Client:
         cdef Py_buffer v
         cdef cbool ok
         self.fill_options(&o, timeout)
+        self.fill_progress(&o, progress)
         get_buffer(key, &k, "key")
         try:
             get_buffer(data, &v, "data")
@@ -283,8 +348,11 @@ cdef class Client:
             PyBuffer_Release(&k)
         if not ok:
             raise_call_error(error, "write", self._endpoint, key)
+        if progress is not None:
+            size = memoryview(data).nbytes
+            progress(size, size)
 
-    def batch_write(self, items, *, timeout=...):
+    def batch_write(self, items, *, timeout=..., progress=None):
         """Stores many pairs in one request; the last of equal keys wins.
 
         Args:
@@ -295,6 +363,7 @@ cdef class Client:
         cdef Error error
         cdef cbool ok
         self.fill_options(&o, timeout)
+        self.fill_progress(&o, progress)
         pairs = list(items.items()) if isinstance(items, _Mapping) else list(items)
         cdef _Borrowed flat = _Borrowed(2 * len(pairs))
         keys = []
@@ -310,8 +379,11 @@ cdef class Client:
             outside.back()
         if not ok:
             raise_call_error(error, "batch_write", self._endpoint, refused_key(error, keys))
+        if progress is not None:
+            size = sum(memoryview(value).nbytes for _, value in pairs)
+            progress(size, size)
 
-    def read(self, key, *, default=None, out="bytes", timeout=...):
+    def read(self, key, *, default=None, out="bytes", timeout=..., progress=None):
         """The value under `key`, or `default` if there is none.
 
         Args:
@@ -332,8 +404,9 @@ cdef class Client:
         cdef PyObject* slot = NULL
         cdef cbool ok
         self.fill_options(&o, timeout)
+        self.fill_progress(&o, progress)
         if not (isinstance(out, str) and out == "bytes"):
-            return self.read_to_buffer(key, default, out, &o)
+            return self.read_to_buffer(key, default, out, &o, progress)
         receiver.context = &slot
         receiver.allocate = &place_one
         get_buffer(key, &k, "key")
@@ -351,13 +424,15 @@ cdef class Client:
                 raise _make_error(5, f"no memory for a value of {result.size} bytes", op="read",
                                   endpoint=self._endpoint)
             raise_call_error(error, "read", self._endpoint, key)
+        if progress is not None:
+            progress(result.size, result.size)
         if not result.present:
             return default
         if result.in_place:
             return PyBytes_FromStringAndSize(<const char*> result.small, <Py_ssize_t> result.size)
         return take_reference(slot)
 
-    cdef object read_to_buffer(self, object key, object default, object out, CCallOptions* o):
+    cdef object read_to_buffer(self, object key, object default, object out, CCallOptions* o, object progress):
         cdef Outside outside
         cdef CReadResult result
         cdef CReceiver receiver
@@ -397,9 +472,11 @@ cdef class Client:
             PyBuffer_Release(&target)
         if not ok:
             raise_call_error(error, "read", self._endpoint, key)
+        if progress is not None:
+            progress(size, size)
         return size if result.present else default
 
-    def batch_read(self, keys, *, timeout=...):
+    def batch_read(self, keys, *, timeout=..., progress=None):
         """The values under `keys` in one request: a list in the same order, with ``None`` where a key is absent."""
         cdef Outside outside
         cdef CCallOptions o
@@ -408,6 +485,7 @@ cdef class Client:
         cdef PyObject* slot = NULL
         cdef cbool ok
         self.fill_options(&o, timeout)
+        self.fill_progress(&o, progress)
         if isinstance(keys, (str, bytes, bytearray)):
             raise TypeError(f"keys must be an iterable of keys, not {type(keys).__name__}")
         wanted = list(keys)
@@ -422,7 +500,11 @@ cdef class Client:
         if not ok:
             Py_DECREF_slot(slot)
             raise_call_error(error, "batch_read", self._endpoint, refused_key(error, wanted))
-        return take_reference(slot)
+        values = take_reference(slot)
+        if progress is not None:
+            size = sum([len(value) for value in values if value is not None])
+            progress(size, size)
+        return values
 
     def batch_read_structured(self, data, *, timeout=...):
         """A dict, or a list of dicts, of the same shape as `data`, with each key replaced by the value stored under it.
@@ -582,7 +664,7 @@ cdef class Client:
     @property
     def closed(self):
         """Whether close() was called."""
-        return self.c_obj.closed()
+        return self.c_obj == NULL or self.c_obj.closed()
 
     def __enter__(self):
         return self

@@ -17,6 +17,10 @@ cdef int raise_error(const Error& e, str op, str endpoint=None, object key=None)
         key=key,
         outcome_unknown=e.outcome == Outcome.unknown,
         elapsed=e.elapsed,
+        attempts=e.attempts,
+        cause=None if e.cause.empty() else _make_error(
+            <int> e.cause_code, e.cause.decode("utf-8", "replace"), op=op, endpoint=endpoint
+        ),
     )
 
 

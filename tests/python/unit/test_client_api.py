@@ -208,6 +208,7 @@ def test_close_says_so(peer: FaultPeer) -> None:
     wait_until(lambda: peer.closes == 1, timeout=5, what="the Close frame")
 
 
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 def test_dropped_clients_leave_nothing_open(peer: FaultPeer) -> None:
     descriptors = Path("/proc/self/fd")
     if not descriptors.is_dir():
@@ -409,6 +410,7 @@ PARENTS: dict[str, tuple[type[BaseException], ...]] = {
     "ConfigurationError": (simdrive.SimdriveError, ValueError),
     "InvalidKeyError": (simdrive.SimdriveError, ValueError),
     "InvalidValueError": (simdrive.SimdriveError, ValueError),
+    "KeyNotFoundError": (simdrive.SimdriveError, KeyError),
     "UnsupportedOperationError": (simdrive.SimdriveError, NotImplementedError),
     "ConnectionError": (simdrive.SimdriveError, builtins.ConnectionError, OSError),
     "ConnectError": (simdrive.ConnectionError,),
@@ -474,7 +476,7 @@ def test_signatures() -> None:
         parameters = inspect.signature(getattr(simdrive.Client, name)).parameters
         assert parameters["timeout"].kind is inspect.Parameter.KEYWORD_ONLY, name
     read = inspect.signature(simdrive.Client.read).parameters
-    assert list(read) == ["self", "key", "default", "out", "timeout"]
+    assert list(read) == ["self", "key", "default", "out", "timeout", "progress"]
     assert read["default"].default is None
     assert read["out"].default == "bytes"
     connect = inspect.signature(simdrive.connect).parameters

@@ -1,6 +1,6 @@
 from libcpp cimport bool as cbool
 from libcpp.string cimport string
-from libc.stdint cimport uint64_t
+from libc.stdint cimport uint32_t, uint64_t
 
 cdef extern from "simdrive/error.hpp" namespace "simdrive" nogil:
     cdef enum class Errc "simdrive::Errc":
@@ -20,3 +20,6 @@ cdef extern from "simdrive/error.hpp" namespace "simdrive" nogil:
         Outcome outcome
         uint64_t offset
         double elapsed
+        uint32_t attempts
+        string cause
+        Errc cause_code

@@ -41,6 +41,8 @@ Client connect_to(const TestPeer& peer, const std::function<void(Options&)>& cha
   Options o;
   o.url = peer.url();
   o.timeout = 20;
+  o.retry = {.retries = 0, .base = 0.001, .cap = 0.01};
+  o.reconnect_spread = 0;
   if (change) change(o);
   auto c = Client::connect(std::move(o));
   if (!c) throw std::runtime_error("no connection: " + c.error().detail);
@@ -259,6 +261,96 @@ TEST_P(ClientTest, LostConnectionIsReplacedByTheNextCall) {
   const auto lost = c.read(view("k"));
   EXPECT_TRUE(code_of(lost) == Errc::connection_lost || code_of(lost) == Errc::connect_failed);
   EXPECT_EQ(code_of(c.read(view("k"))), Errc::connect_failed);
+}
+
+TEST_P(ClientTest, ReadsAreTriedAgainWritesOnlyWhenAsked) {
+  const auto lose_one = [&](Client& c, Method method, auto call) {
+    peer.hold(method);
+    std::thread waiting([&] { call(c); });
+    peer.wait_held(1);
+    peer.drop_connections();
+    peer.release();
+    waiting.join();
+  };
+  const auto retrying = [](RetryWrites writes) {
+    return [writes](Options& o) { o.retry = {.retries = 3, .base = 0.001, .cap = 0.01, .writes = writes}; };
+  };
+  Client c = connect_to(peer, retrying(RetryWrites::unsent));
+  lose_one(c, Method::read, [](Client& client) { EXPECT_TRUE(client.read(view("k")).ok()); });
+  EXPECT_EQ(c.counters().connections, 2U);
+  lose_one(c, Method::write, [](Client& client) {
+    const auto r = client.write(view("k"), view("v"));
+    EXPECT_EQ(code_of(r), Errc::connection_lost);
+    EXPECT_EQ(r.error().outcome, Outcome::unknown);
+    EXPECT_EQ(r.error().attempts, 1U);
+  });
+  Client always = connect_to(peer, retrying(RetryWrites::always));
+  lose_one(always, Method::write, [](Client& client) { EXPECT_TRUE(client.write(view("k"), view("v")).ok()); });
+}
+
+TEST_P(ClientTest, CallsWaitForAConnectionUntilTheirDeadline) {
+  Client c = connect_to(peer, [](Options& o) { o.retry = {.retries = 3, .base = 0.001, .cap = 0.01}; });
+  peer.stop();
+  const auto start = Clock::now();
+  const auto r = c.read(view("k"), {.timeout = 0.2, .interrupt = {}});
+  EXPECT_EQ(code_of(r), Errc::operation_timeout);
+  EXPECT_FALSE(r.error().cause.empty());
+  EXPECT_GE(seconds_since(start), 0.19);
+  const auto events = c.take_events();
+  ASSERT_GE(events.size(), 2U);
+  EXPECT_EQ(events[0].kind, Event::Kind::lost);
+  EXPECT_EQ(events[1].kind, Event::Kind::retrying);
+  EXPECT_GE(events[1].attempt, 1U);
+}
+
+TEST_P(ClientTest, ClosingEndsTheWaitForAConnection) {
+  Client c = connect_to(peer, [](Options& o) { o.retry = {.retries = 3, .base = 0.001, .cap = 0.01}; });
+  peer.stop();
+  std::thread waiting([&] { EXPECT_EQ(code_of(c.size()), Errc::closed); });
+  while (!c.has_events()) std::this_thread::yield();
+  c.close();
+  waiting.join();
+}
+
+TEST(RetryTest, WaitsDoubleUpToTheirCap) {
+  const Retry r{.retries = 3, .base = 0.5, .cap = 3};
+  EXPECT_EQ(r.limit(0), 0.5);
+  EXPECT_EQ(r.limit(1), 0.5);
+  EXPECT_EQ(r.limit(2), 1);
+  EXPECT_EQ(r.limit(3), 2);
+  EXPECT_EQ(r.limit(4), 3);
+  EXPECT_EQ(r.limit(4'000'000'000U), 3);
+}
+
+TEST_P(ClientTest, ProgressIsTold) {
+  Client c = connect_to(peer);
+  struct Told {
+    std::vector<std::pair<std::uint64_t, std::uint64_t>> each;
+    std::atomic<int> times{0};
+    bool go_on = true;
+    static bool report(void* context, std::uint64_t done, std::uint64_t total) {
+      auto& self = *static_cast<Told*>(context);
+      self.each.emplace_back(done, total);
+      ++self.times;
+      return self.go_on;
+    }
+  };
+  Told told;
+  peer.hold(Method::write);
+  const Bytes data = payload_of(100'000);
+  std::thread waiting([&] {
+    EXPECT_TRUE(c.write(view("k"), data, {.timeout = 20, .interrupt = {}, .progress = {&told, &Told::report}}).ok());
+  });
+  peer.wait_held(1);
+  while (told.times < 2) std::this_thread::yield();  // also while nothing moves
+  peer.release();
+  waiting.join();
+  EXPECT_EQ(told.each.back(), std::pair(std::uint64_t{100'000}, std::uint64_t{100'000}));
+  told.go_on = false;
+  peer.hold(Method::read);
+  const auto r = c.read(view("k"), {.timeout = 20, .interrupt = {}, .progress = {&told, &Told::report}});
+  EXPECT_EQ(code_of(r), Errc::interrupted);
+  peer.release();
 }
 
 TEST_P(ClientTest, ServerErrorsCarryTheirText) {

@@ -33,6 +33,8 @@ Client connect_to(const TestPeer& peer) {
   Options o;
   o.url = peer.url();
   o.timeout = 60;
+  o.retry = {.retries = 0, .base = 0.001, .cap = 0.01};
+  o.reconnect_spread = 0;
   auto c = Client::connect(std::move(o));
   if (!c) throw std::runtime_error("no connection: " + c.error().detail);
   return std::move(c).value();

@@ -1,0 +1,296 @@
+"""Keys of one's own in a shared store: :class:`NamespacedClient`, made by ``client.namespace(prefix)``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from types import EllipsisType
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar, overload
+
+from simdrive._core import NamespaceHasher
+from simdrive.errors import ClosedError, SimdriveError, UnsupportedOperationError
+from simdrive.mapping import StoreMapping
+from simdrive.streams import Progress, Streams, given
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer, Self
+
+    from simdrive.client import Client, Options, ServerInfo
+
+__all__ = ["NamespacedClient"]
+
+_K = TypeVar("_K")
+_T = TypeVar("_T")
+_Timeout = float | EllipsisType | None
+
+
+class NamespacedClient(Streams):
+    """A client that sees only the keys under a prefix: the methods of :class:`simdrive.Client`, over its connection.
+
+    Each key is sent as the 16 bytes that ``NamespaceHasher(prefix)`` makes of it, so keys may have any length, and
+    equal keys under other prefixes are other keys. That keeps apart users who mean no harm; it protects nothing.
+
+    A view owns nothing: closing it, also by ``with``, ends the view but not the client, and closing the client ends
+    every view of it. The server does not know which keys are under a prefix: ``len()`` and `is_empty` raise
+    ``UnsupportedOperationError``; `file_size`, `ping` and `server_info` are those of the whole server.
+
+    ``client.namespace(a).namespace(b)`` makes each key one of `b` first, and the result one of `a`: other keys than
+    those of ``client.namespace(b).namespace(a)``.
+
+    Args:
+        client: whose connection is used.
+        prefixes: bytes-like objects, the outermost first; at least one.
+    """
+
+    __slots__ = ("__weakref__", "_calls", "_client", "_name", "_name_many", "_prefixes")
+
+    def __init__(self, client: Client, prefixes: Iterable[Buffer]) -> None:
+        prefixes = list(prefixes)
+        hashers = [NamespaceHasher(prefix) for prefix in prefixes]
+        self._client = client
+        self._calls: Any = client
+        self._prefixes = tuple(memoryview(prefix).tobytes() for prefix in prefixes)
+        self._name: Callable[[Buffer], bytes] = hashers[-1].namespace
+        self._name_many: Callable[[list[Any]], list[bytes]] = hashers[-1].namespace_many
+        if len(hashers) > 1:
+            inner, *outer = reversed(hashers)
+
+            def name_many(keys: list[Any]) -> list[bytes]:
+                names = inner.namespace_many(keys)
+                for hasher in outer:
+                    names = hasher.namespace_many(names)
+                return names
+
+            self._name = lambda key: name_many([key])[0]
+            self._name_many = name_many
+
+    def write(self, key: Buffer, data: Buffer, *, timeout: _Timeout = ..., progress: Progress | None = None) -> None:
+        """As ``Client.write``."""
+        try:
+            self._calls.write(self._name(key), data, **given(timeout, progress))
+        except SimdriveError as error:
+            _rename(error, key)
+            raise
+
+    def batch_write(
+        self,
+        items: Iterable[tuple[Buffer, Buffer]] | Mapping[Any, Buffer],
+        *,
+        timeout: _Timeout = ...,
+        progress: Progress | None = None,
+    ) -> None:
+        """As ``Client.batch_write``."""
+        pairs = list(items.items()) if isinstance(items, Mapping) else list(items)
+        keys, values = [], []
+        for index, pair in enumerate(pairs):
+            if isinstance(pair, (str, bytes, bytearray)):
+                raise TypeError(f"items must be pairs of key and value; item {index} is {type(pair).__name__}")
+            key, value = pair
+            keys.append(key)
+            values.append(value)
+        names = self._name_many(keys)
+        try:
+            self._calls.batch_write(zip(names, values, strict=True), **given(timeout, progress))
+        except SimdriveError as error:
+            _rename_one(error, keys, names)
+            raise
+
+    @overload
+    def read(
+        self,
+        key: Buffer,
+        *,
+        default: None = None,
+        out: Literal["bytes"] = "bytes",
+        timeout: _Timeout = ...,
+        progress: Progress | None = None,
+    ) -> bytes | None: ...
+    @overload
+    def read(
+        self,
+        key: Buffer,
+        *,
+        default: _T,
+        out: Literal["bytes"] = "bytes",
+        timeout: _Timeout = ...,
+        progress: Progress | None = None,
+    ) -> bytes | _T: ...
+    @overload
+    def read(
+        self,
+        key: Buffer,
+        *,
+        default: None = None,
+        out: Buffer,
+        timeout: _Timeout = ...,
+        progress: Progress | None = None,
+    ) -> int | None: ...
+    @overload
+    def read(
+        self,
+        key: Buffer,
+        *,
+        default: _T,
+        out: Buffer,
+        timeout: _Timeout = ...,
+        progress: Progress | None = None,
+    ) -> int | _T: ...
+    def read(
+        self,
+        key: Buffer,
+        *,
+        default: Any = None,
+        out: Any = "bytes",
+        timeout: _Timeout = ...,
+        progress: Progress | None = None,
+    ) -> Any:
+        """As ``Client.read``."""
+        try:
+            return self._calls.read(self._name(key), default=default, out=out, **given(timeout, progress))
+        except SimdriveError as error:
+            _rename(error, key)
+            raise
+
+    def batch_read(
+        self, keys: Iterable[Buffer], *, timeout: _Timeout = ..., progress: Progress | None = None
+    ) -> list[bytes | None]:
+        """As ``Client.batch_read``."""
+        if isinstance(keys, (str, bytes, bytearray)):
+            raise TypeError(f"keys must be an iterable of keys, not {type(keys).__name__}")
+        wanted = list(keys)
+        names = self._name_many(wanted)
+        try:
+            values: list[bytes | None] = self._calls.batch_read(names, **given(timeout, progress))
+        except SimdriveError as error:
+            _rename_one(error, wanted, names)
+            raise
+        return values
+
+    @overload
+    def batch_read_structured(self, data: dict[_K, Any], *, timeout: _Timeout = ...) -> dict[_K, bytes | None]: ...
+    @overload
+    def batch_read_structured(
+        self, data: list[dict[_K, Any]], *, timeout: _Timeout = ...
+    ) -> list[dict[_K, bytes | None]]: ...
+    def batch_read_structured(self, data: Any, *, timeout: _Timeout = ...) -> Any:
+        """As ``Client.batch_read_structured``."""
+        rows = [data] if isinstance(data, dict) else data
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise TypeError(f"data must be a dict or a list of dicts, not {type(data).__name__}")
+        values = iter(self.batch_read([key for row in rows for key in row.values()], timeout=timeout))
+        result = [{name: next(values) for name in row} for row in rows]
+        return result[0] if isinstance(data, dict) else result
+
+    def delete(self, key: Buffer, *, timeout: _Timeout = ...) -> None:
+        """As ``Client.delete``."""
+        try:
+            self._calls.delete(self._name(key), **given(timeout))
+        except SimdriveError as error:
+            _rename(error, key)
+            raise
+
+    def exists(self, key: Buffer, *, timeout: _Timeout = ...) -> bool:
+        """As ``Client.exists``."""
+        try:
+            return bool(self._calls.exists(self._name(key), **given(timeout)))
+        except SimdriveError as error:
+            _rename(error, key)
+            raise
+
+    def __contains__(self, key: object, /) -> bool:
+        return self.exists(key)  # type: ignore[arg-type]  # TypeError for what is no buffer
+
+    def __len__(self) -> int:
+        """Raises ``UnsupportedOperationError``."""
+        self._cannot_count("len")
+
+    def __bool__(self) -> Literal[True]:
+        """Always true, as for a client."""
+        return True
+
+    def is_empty(self, *, timeout: _Timeout = ...) -> bool:  # noqa: ARG002  # as Client.is_empty
+        """Raises ``UnsupportedOperationError``."""
+        self._cannot_count("is_empty")
+
+    def file_size(self, *, timeout: _Timeout = ...) -> int:
+        """Bytes of the server's store file, other namespaces included."""
+        return int(self._calls.file_size(**given(timeout)))
+
+    def ping(self, *, timeout: _Timeout = ...) -> float:
+        """Seconds that one round trip to the server takes."""
+        return float(self._calls.ping(**given(timeout)))
+
+    def server_info(self, *, timeout: _Timeout = ...) -> ServerInfo:
+        """What is known of the server."""
+        info: ServerInfo = self._calls.server_info(**given(timeout))
+        return info
+
+    def namespace(self, prefix: Buffer) -> NamespacedClient:
+        """A namespace within this one."""
+        self._calls.namespace  # noqa: B018  # ClosedError if this one was closed
+        return NamespacedClient(self._client, [*self._prefixes, prefix])
+
+    def mapping(self) -> StoreMapping:
+        """The namespace as a ``MutableMapping`` of bytes to bytes."""
+        return StoreMapping(self)
+
+    def close(self, *, timeout: float | None = None) -> None:  # noqa: ARG002  # as Client.close
+        """Ends this view; the client stays open. Later calls raise ``ClosedError``. Closing twice is fine."""
+        self._calls = _Closed(self.options.url)
+
+    @property
+    def options(self) -> Options:
+        """Those of the client."""
+        return self._client.options
+
+    @property
+    def closed(self) -> bool:
+        """Whether the view or its client was closed."""
+        return isinstance(self._calls, _Closed) or self._client.closed
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return NamespacedClient, (self._client, self._prefixes)
+
+    def __repr__(self) -> str:
+        prefixes = "".join(f".namespace({prefix!r})" for prefix in self._prefixes)
+        return f"<{self._client!r}{prefixes}{' (closed)' if isinstance(self._calls, _Closed) else ''}>"
+
+    def _cannot_count(self, op: str) -> NoReturn:
+        url = self.options.url
+        error = UnsupportedOperationError(
+            f"{op} of a namespace on {url}: the server does not know which keys are under a prefix (it can count the "
+            "whole store: use the client itself)"
+        )
+        error.op = op
+        error.endpoint = url
+        raise error
+
+
+class _Closed:
+    """In the place of the client of a view that was closed."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def __getattr__(self, op: str) -> NoReturn:
+        error = ClosedError(f"{op} on {self._url}: this namespace was closed; make another from the client")
+        error.op = op
+        error.endpoint = self._url
+        raise error
+
+
+def _rename(error: SimdriveError, key: Buffer) -> None:
+    """Lets an error tell the caller's key instead of what was sent for it."""
+    error.key_hint = memoryview(key).cast("B")[:16].hex()
+
+
+def _rename_one(error: SimdriveError, keys: list[Any], names: list[bytes]) -> None:
+    for key, name in zip(keys, names, strict=True):
+        if name.hex() == error.key_hint:
+            _rename(error, key)
+            return
