@@ -351,7 +351,8 @@ def check_contents(names: Sequence[str], info: str, modules: set[str]) -> Iterat
             yield f"{needed} is missing"
     for name in names:
         ours = re.fullmatch(r"simdrive/(\w+/)*\w+\.pyi?|simdrive/py\.typed", name)
-        theirs = re.fullmatch(re.escape(info) + r"(METADATA|RECORD|WHEEL|DELVEWHEEL|licenses/.+|sboms/.+\.json)", name)
+        metadata = r"METADATA|RECORD|WHEEL|DELVEWHEEL|entry_points\.txt|licenses/.+|sboms/.+\.json"
+        theirs = re.fullmatch(f"{re.escape(info)}({metadata})", name)
         if not (ours or theirs or name in extensions):
             yield f"{name} does not belong into a wheel"
 

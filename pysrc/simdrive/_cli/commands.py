@@ -1,0 +1,299 @@
+"""The commands for one key, for the store and for the shell."""
+
+from __future__ import annotations
+
+import statistics
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+from click.shell_completion import ShellComplete, get_completion_class
+
+import simdrive
+from simdrive.hashing import Hasher, NamespaceHasher
+
+from .failures import ABSENT
+from .files import STANDARD, read_pieces, read_source, write_file, write_output
+from .program import COMPLETE_VARIABLE, cli, command
+from .settings import Settings
+from .values import LONGEST_VALUE, refuse, value_fields
+
+
+@command("get")
+@click.argument("key", metavar="KEY")
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
+    help="Write the value to this file, which changes only if all of it arrives. '-' is standard output.",
+)
+def get(settings: Settings, key: str, output: Path | None) -> None:
+    """Print the value of KEY.
+
+    The value goes to standard output, or to a file, byte for byte and without a line end of its own. Exit code 1 says
+    that the key is absent.
+
+    \b
+    Examples:
+      simdrive get greeting
+      simdrive get photo -o photo.jpg
+      simdrive get --hex 00ff10 | hexdump -C
+      simdrive get --json greeting
+    """
+    name = settings.key(key)
+    settings.attempt = f"get {settings.show(name)}"
+    to_file = output is not None and output != STANDARD
+    if output is not None and to_file:
+        check_folder(output)
+    with settings.connect() as client, settings.bar() as bar:
+        value = client.read(name, **bar.arguments())
+    fields: dict[str, Any] = {**settings.fields(name), "found": value is not None}
+    if value is not None:
+        if output is not None and to_file:
+            write_file(output, value)
+            fields |= {"size": len(value), "file": str(output)}
+        else:
+            fields |= value_fields(value) if settings.json else {}
+            if not settings.json:
+                write_output(value)
+    settings.emit("", fields)
+    if value is None:
+        settings.note("no such key")
+        click.get_current_context().exit(ABSENT)
+
+
+@command("put")
+@click.argument("key", metavar="KEY")
+@click.argument(
+    "file",
+    metavar="[FILE|-]",
+    default="-",
+    type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
+)
+def put(settings: Settings, key: str, file: Path) -> None:
+    """Store a file, or standard input, as the value of KEY.
+
+    An older value is replaced. The store takes neither empty values nor the single byte 00.
+
+    \b
+    Examples:
+      echo hello | simdrive put greeting
+      printf hello | simdrive put greeting -
+      simdrive put photo photo.jpg
+    """
+    name = settings.key(key)
+    settings.attempt = f"put {settings.show(name)}"
+    if file == STANDARD and sys.stdin is not None and sys.stdin.isatty():
+        settings.note("the value is read from the terminal; end it with Ctrl-D (Windows: Ctrl-Z and Enter)")
+    value = read_source(file, limit=LONGEST_VALUE)
+    refuse(value, "standard input" if file == STANDARD else str(file))
+    with settings.connect() as client, settings.bar() as bar:
+        client.write(name, value, **bar.arguments())
+    settings.emit("", {**settings.fields(name), "size": len(value)})
+
+
+@command("del")
+@click.argument("keys", metavar="KEY...", nargs=-1, required=True)
+def delete(settings: Settings, keys: tuple[str, ...]) -> None:
+    """Delete keys.
+
+    A key that is absent is no error: the server does not say which ones there were.
+
+    \b
+    Examples:
+      simdrive del greeting
+      simdrive del photo notes/today
+    """
+    names = [settings.key(key) for key in keys]
+    with settings.connect() as client:
+        for done, name in enumerate(names):
+            settings.attempt = f"del {settings.show(name)}" + (f" (after {done} of {len(names)})" if done else "")
+            client.delete(name)
+    settings.emit("", {"keys": [settings.fields(name) for name in names]})
+
+
+@command("exists")
+@click.argument("key", metavar="KEY")
+def exists(settings: Settings, key: str) -> None:
+    """Say whether KEY is there.
+
+    Prints true or false; the exit code is 0 or 1.
+
+    \b
+    Examples:
+      simdrive exists greeting
+      simdrive exists greeting > /dev/null && echo "it is there"
+    """
+    name = settings.key(key)
+    settings.attempt = f"exists {settings.show(name)}"
+    with settings.connect() as client:
+        found = client.exists(name)
+    settings.emit("true" if found else "false", {**settings.fields(name), "exists": found})
+    if not found:
+        click.get_current_context().exit(ABSENT)
+
+
+@command("len")
+def length(settings: Settings) -> None:
+    """Print how many keys the store has.
+
+    \b
+    Examples:
+      simdrive len
+      simdrive len --json
+    """
+    with settings.connect() as client:
+        entries = len(client)
+    settings.emit(str(entries), {"entries": entries})
+
+
+@command("size")
+def size(settings: Settings) -> None:
+    """Print the size of the store's file in bytes.
+
+    The file only grows: replaced and deleted values stay in it until it is compacted.
+
+    \b
+    Examples:
+      simdrive size
+      simdrive size --json
+    """
+    with settings.connect() as client:
+        file_size = client.file_size()
+    settings.emit(str(file_size), {"file_size": file_size})
+
+
+@command("info")
+def info(settings: Settings) -> None:
+    """Describe the server and its store.
+
+    Existing servers do not say everything: what is unknown is shown as a dash, in JSON as null.
+
+    \b
+    Examples:
+      simdrive info
+      simdrive info --json
+    """
+    with settings.connect() as client:
+        server = client.server_info()
+        fields: dict[str, Any] = {
+            "url": client.options.url,
+            "version": server.version,
+            "dialect": server.dialect,
+            "extensions": sorted(server.extensions),
+            "max_message": server.max_message,
+            "backend": server.backend,
+            "entries": len(client),
+            "file_size": client.file_size(),
+            "client_version": simdrive.__version__,
+        }
+    lines = []
+    for name, value in fields.items():
+        shown = " ".join(value) if isinstance(value, list) else value
+        lines.append(f"{name.replace('_', ' ') + ':':<16}{'-' if shown in (None, '') else shown}")
+    settings.emit("\n".join(lines), fields)
+
+
+@command("ping")
+@click.option("-n", "--count", metavar="COUNT", type=click.IntRange(min=1), default=1, help="How many times (once).")
+def ping(settings: Settings, count: int) -> None:
+    """Measure the round trip to the server.
+
+    Sends COUNT of the smallest requests there are, one after another, and prints the time that each took.
+
+    \b
+    Examples:
+      simdrive ping
+      simdrive ping -n 100 --json
+    """
+    times = []
+    with settings.connect() as client:
+        url = client.options.url
+        for number in range(count):
+            settings.attempt = f"ping {number + 1} of {count}"
+            times.append(client.ping())
+            if not settings.json:
+                write_output(f"{url}: {times[-1] * 1e3:.3f} ms\n".encode())
+    low, middle, high = min(times), statistics.median(times), max(times)
+    summary = f"{count} pings: least {low * 1e3:.3f}, median {middle * 1e3:.3f}, most {high * 1e3:.3f} ms"
+    fields = {"url": url, "count": count, "seconds": times, "min": low, "median": middle, "max": high}
+    settings.emit(summary if count > 1 else "", fields)
+
+
+@command("hash")
+@click.argument("key", metavar="[KEY|-]", required=False)
+@click.option(
+    "-f",
+    "--file",
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
+    help="Hash the bytes of this file instead of a key.",
+)
+@click.option("--namespace", metavar="P", help="Print the 16-byte key that stands for this one in the namespace P.")
+def hash_(settings: Settings, key: str | None, file: Path | None, namespace: str | None) -> None:
+    """Print the XXH3-64 hash of a key, a file or standard input.
+
+    The hash is what the store knows a key by: 16 hexadecimal digits. With --namespace it is the 32 digits of the key
+    that NamespaceHasher makes, for use with --hex; P is given in the same form as keys. Without KEY, or with '-',
+    standard input is hashed. No server is asked.
+
+    \b
+    Examples:
+      simdrive hash greeting
+      simdrive hash -f photo.jpg
+      printf greeting | simdrive hash
+      simdrive get --hex "$(simdrive hash --namespace users alice)"
+    """
+    if key is not None and file is not None:
+        raise click.UsageError("KEY and --file exclude each other.")
+    if key is None or (key == "-" and settings.key_form == "text"):
+        source: Path | None = file or STANDARD
+    else:
+        source = None
+    fields: dict[str, Any] = {}
+    if source is None:
+        data = settings.key(str(key))
+        pieces: Iterator[bytes] = iter((data,))
+        fields |= settings.fields(data)
+    else:
+        settings.attempt = f"hash {'standard input' if source == STANDARD else source}"
+        pieces = read_pieces(source)
+        fields["file"] = str(source)
+    if namespace is None:
+        hasher = Hasher()
+        for piece in pieces:
+            hasher.update(piece)
+        text = f"{hasher.intdigest():016x}"
+    else:
+        prefix = settings.key(namespace)
+        text = NamespaceHasher(prefix).namespace(b"".join(pieces)).hex()
+        fields["namespace"] = settings.fields(prefix)
+    settings.emit(text, {**fields, "xxh3_64" if namespace is None else "namespaced_key": text})
+
+
+@command("completion")
+@click.argument("shell", metavar="SHELL", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(_settings: Settings, shell: str) -> None:
+    """Print the completion script of a shell.
+
+    It completes commands, options and names of files in SHELL: bash, zsh or fish.
+
+    \b
+    Examples:
+      eval "$(simdrive completion bash)"                                        in ~/.bashrc
+      eval "$(simdrive completion zsh)"                                         in ~/.zshrc
+      simdrive completion fish > ~/.config/fish/completions/simdrive.fish       once
+    """
+    made_by = get_completion_class(shell) or ShellComplete
+    # Not the shell's own `source`, which for bash runs whatever bash there is to ask for its version.
+    script = ShellComplete.source(made_by(cli, {}, "simdrive", COMPLETE_VARIABLE))
+    write_output(script.encode())
+
+
+def check_folder(path: Path) -> None:
+    """Fails before a transfer whose result could not be written."""
+    if not path.parent.is_dir():
+        raise click.ClickException(f"there is no folder {path.parent} for {path.name} (make it, or check the path)")

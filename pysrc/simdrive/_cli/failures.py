@@ -1,0 +1,87 @@
+"""Exit codes, and one line for each failure: what was attempted, on what, and what to do."""
+
+from __future__ import annotations
+
+import click
+
+from simdrive import errors
+
+OK = 0
+ABSENT = 1
+USAGE = 2  # and what this machine refuses: files, memory
+CONNECTION = 3
+TIMEOUT = 4
+SERVER = 5
+DAMAGED = 6  # for the commands on store files, which are still to come
+INTERNAL = 70
+INTERRUPTED = 130
+BROKEN_PIPE = 141
+
+# The first match counts; the advice names what this program offers, where the library's names its arguments.
+_KINDS: list[tuple[type[errors.SimdriveError], int, str]] = [
+    (errors.ConnectTimeout, TIMEOUT, "check --url and the network, or raise --timeout"),
+    (errors.TimeoutError, TIMEOUT, "raise --timeout, or check the server's load"),
+    (errors.OverloadError, TIMEOUT, "raise --timeout, or check the server's load"),
+    (errors.ConnectError, CONNECTION, "check that the server runs and that --url or SIMDRIVE_URL names it"),
+    (errors.HandshakeError, CONNECTION, "check that port and path of --url are those of a SIMD R Drive server"),
+    (errors.ProtocolMismatchError, CONNECTION, "use a SIMD R Drive server of 0.10 or later"),
+    (errors.ConnectionLostError, CONNECTION, "try again"),
+    (errors.ConnectionError, CONNECTION, "try again"),
+    (errors.ConfigurationError, USAGE, "check --url and SIMDRIVE_URL"),
+    (errors.InvalidKeyError, USAGE, "use a shorter key"),
+    (errors.InvalidValueError, USAGE, "the store takes neither empty values nor the single byte 00"),
+    (errors.OutOfMemoryError, USAGE, "free memory, or ask for less at a time"),
+    (errors.UnsupportedOperationError, SERVER, "use a server that knows the method"),
+    (errors.ProtocolError, SERVER, "check that --url names a SIMD R Drive server and nothing alters what it sends"),
+    (errors.ServerError, SERVER, "see the server's log"),
+    (errors.SimdriveError, SERVER, "see the server's log, or report it as a bug"),
+]
+_WRITES = frozenset({"write", "batch_write", "delete"})
+
+
+def explain(error: BaseException, attempt: str) -> tuple[int, str]:
+    """The exit code and the line of an error.
+
+    Args:
+        error: what ended the command.
+        attempt: what the command was doing, such as ``"get 'key'"``.
+    """
+    if isinstance(error, KeyboardInterrupt):
+        return INTERRUPTED, _line(attempt, "interrupted")
+    if isinstance(error, click.UsageError):
+        path = error.ctx.command_path if error.ctx is not None else "simdrive"
+        where = path.removeprefix("simdrive").strip()
+        return USAGE, _line(where, error.format_message().removesuffix("."), f"see '{path} --help'")
+    if isinstance(error, click.ClickException):
+        return USAGE, _line(attempt, error.format_message().removesuffix("."))
+    if isinstance(error, errors.SimdriveError):
+        return _explain_ours(error, attempt)
+    if isinstance(error, MemoryError):
+        return USAGE, _line(attempt, "there is not enough memory", "free memory, or ask for less at a time")
+    if isinstance(error, OSError):
+        what = error.strerror or str(error)
+        if error.filename is not None:
+            what = f"{what}: {error.filename}"
+        return USAGE, _line(attempt, what, "check the path, its permissions and the free space")
+    text = f"unexpected {type(error).__name__}: {error}"
+    return INTERNAL, _line(attempt, text, "this is a bug in simdrive; please report it with SIMDRIVE_DEBUG=1 set")
+
+
+def _explain_ours(error: errors.SimdriveError, attempt: str) -> tuple[int, str]:
+    text = str(error)
+    # Not only at its end: the message may hold that of an earlier failure.
+    for _, advice in errors.EXCEPTIONS.values():
+        text = text.replace(f" ({advice})", "") if advice else text
+    # A write that failed on the way must say whether it may have happened.
+    if error.op in _WRITES and error.outcome == "unknown" and "applied" not in text:
+        text += "; it may or may not have been applied"
+    code, advice = next((code, advice) for kind, code, advice in _KINDS if isinstance(error, kind))
+    return code, _line(attempt, text, advice)
+
+
+def _line(attempt: str, text: str, advice: str = "") -> str:
+    parts = ["simdrive", attempt, text]
+    line = ": ".join(part for part in parts if part)
+    if advice:
+        line += f" ({advice})"
+    return " ".join(line.split())

@@ -1,0 +1,27 @@
+"""Values: what the store refuses, and what JSON shows."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import click
+
+import simdrive
+
+LONGEST_VALUE = simdrive.Options.max_value_size
+
+
+def value_fields(value: bytes) -> dict[str, Any]:
+    """The JSON fields of a value."""
+    return {"size": len(value), "value": base64.b64encode(value).decode(), "value_encoding": "base64"}
+
+
+def refuse(value: bytes, source: str, *, advice: str = "") -> None:
+    """Stops before anything is sent if the store would refuse the value."""
+    what = {b"": "is empty", b"\0": "is the single byte 00"}.get(value)
+    if what is None and len(value) > LONGEST_VALUE:
+        raise click.ClickException(f"{source} is longer than the longest value, {LONGEST_VALUE} bytes")
+    if what is not None:
+        end = f" (give another value{', ' + advice if advice else ''})"
+        raise click.ClickException(f"{source} {what}; the store takes neither empty values nor the single byte 00{end}")
