@@ -20,6 +20,19 @@ def pytest_report_header() -> list[str]:
     return [f"simd-r-drive-ws-server {v}: {find_server(v) or 'missing, ' + how_to_get(v)}" for v in DIALECTS]
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark what needs a real server, by its folder; leave out what is slow, unless it is asked for by `-m`."""
+    for item in items:
+        if "integration" in item.path.parts:
+            item.add_marker("integration")
+    if "slow" not in (config.option.markexpr or ""):
+        left_out = [item for item in items if item.get_closest_marker("slow")]
+        if left_out:
+            config.hook.pytest_deselected(items=left_out)
+            items[:] = [item for item in items if not item.get_closest_marker("slow")]
+
+
 def _start(version: str) -> RealServer:
     if find_server(version) is None:
         reason = f"no simd-r-drive-ws-server {version}: {how_to_get(version)}"
