@@ -23,13 +23,13 @@ python=python compiler=${CXX:-g++}
 if [ -z "$dry_run" ]; then
   # The program itself: a shim is a shell script, and the runtime must come first in the interpreter, not in the shell.
   python=$(python -c 'import sys; print(sys.executable)')
-  rm -rf "$site"
+  rm -rf "$site" "$folder/dist"
   mkdir -p "$site"
 fi
 # A plain copy; the tools come from this environment, so that nothing is downloaded.
-run env CXX="$compiler" "$python" -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps \
-  --target "$site" -Cbuild-dir=$folder/build -Ccmake.build-type=None -Cinstall.strip=false \
-  "-Ccmake.define.CMAKE_CXX_FLAGS=$flags" .
+run env CXX="$compiler" "$python" -m build --wheel --no-isolation --outdir "$folder/dist" -Cbuild-dir=$folder/build \
+  -Ccmake.build-type=None -Cinstall.strip=false "-Ccmake.define.CMAKE_CXX_FLAGS=$flags" .
+run "$python" -m zipfile -e "$folder/dist/"*.whl "$site"
 
 # An environment of its own: a path file leads to the packages of this one without starting its editable install.
 run "$python" -m venv --without-pip --clear "$folder/venv"
