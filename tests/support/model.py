@@ -17,6 +17,17 @@ class Register:
     def __init__(self, value: Value = None) -> None:
         self._now: set[Value] = {value}
         self._on_its_way: set[Value] = set()
+        self._touched = False
+        self._counted_though_absent = False
+
+    @property
+    def may_count(self) -> bool:
+        """Whether `len` may count the key.
+
+        The existing servers count the marks of deleted keys, too, when they have read a store that was there before
+        them, until the key is written or deleted again.
+        """
+        return self.possible != {None} or self._counted_though_absent
 
     @property
     def possible(self) -> frozenset[Value]:
@@ -26,10 +37,13 @@ class Register:
     def applied(self, value: Value) -> None:
         """A write was acknowledged."""
         self._now = {value}
+        self._touched = True
+        self._counted_though_absent = False
 
     def unknown(self, value: Value) -> None:
         """A write failed, and may have happened or happen yet."""
         self._on_its_way.add(value)
+        self._touched = True
 
     def saw(self, value: Value) -> None:
         """A read gave this. Raises AssertionError when it was impossible."""
@@ -46,6 +60,7 @@ class Register:
         """The process died: what was on its way has arrived or never will."""
         self._now |= self._on_its_way
         self._on_its_way.clear()
+        self._counted_though_absent = self._touched and None in self._now
 
 
 class Model:
@@ -65,4 +80,4 @@ class Model:
     def count_bounds(self) -> tuple[int, int]:
         """The least and the greatest number of keys that may be there."""
         least = sum(None not in register.possible for register in self.registers.values())
-        return least, sum(register.possible != {None} for register in self.registers.values())
+        return least, sum(register.may_count for register in self.registers.values())
