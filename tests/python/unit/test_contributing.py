@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib.metadata
 import os
 import re
 import shutil
@@ -63,7 +63,8 @@ def missing(command: str) -> str | None:
     """The program or module that is not installed here, if any."""
     words = command.split()
     if words[:2] == ["python", "-m"]:
-        return None if importlib.util.find_spec(words[2]) else words[2]
+        # Not find_spec: the folder build/ of a checkout looks like a package.
+        return None if any(importlib.metadata.distributions(name=words[2])) else words[2]
     if "/" in script_of(command) or words[0] == "python":
         return None
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
