@@ -201,4 +201,4 @@ def test_model(version: str) -> None:
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("version", DIALECTS)
 def test_model_at_length(version: str) -> None:
-    run(version, 2500)
+    run(version, 800)
