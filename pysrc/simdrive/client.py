@@ -42,7 +42,7 @@ class Options:
         connect_timeout: name look-up, connect, upgrade and dialect probe together.
         timeout: one whole call, its retries and reconnects included.
         idle_timeout: the longest silence while a reply is due.
-        close_timeout: accepted for what is to come; closing does not wait.
+        close_timeout: longest wait of ``close()`` for the server to confirm.
         max_value_size: longer values are refused before a byte is sent, longer replies end the call.
         max_key_size: longer keys are refused.
         max_inflight: calls at once on the connection; more wait for their turn.

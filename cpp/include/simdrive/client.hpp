@@ -52,6 +52,7 @@ struct Options {
   double timeout = 30.0;
   /// Longest silence while a reply is due.
   double idle_timeout = 60.0;
+  /// How long close() waits for the server to confirm that it has closed, too.
   double close_timeout = 2.0;
   double ping_interval = 20.0;
   double ping_timeout = 60.0;
@@ -170,8 +171,9 @@ class Client {
   Result<double> ping(const CallOptions& options = {});
   Result<ServerInfo> server_info(const CallOptions& options = {});
 
-  /// Ends the connection; calls under way fail with `closed`. Idempotent.
-  void close() noexcept;
+  /// Ends the connection; calls under way fail with `closed`. Waits up to `timeout` seconds (negative: the client's
+  /// `close_timeout`) for the server to confirm; the destructor does not wait. Idempotent.
+  void close(double timeout = -1.0) noexcept;
   [[nodiscard]] bool closed() const noexcept;
   [[nodiscard]] const Options& options() const noexcept;
   [[nodiscard]] ClientCounters counters() const noexcept;

@@ -77,6 +77,10 @@ struct Error {
   /// Why there was no connection, for a call that waited for one until its deadline; empty: something else failed.
   std::string cause{};
   Errc cause_code = Errc::connect_failed;
+  /// The server is too busy for this client: it closed with code 1013, or declined the upgrade with a Retry-After.
+  bool try_later = false;
+  /// Seconds that it asked to wait for, or 0.
+  double retry_after = 0;
 };
 
 /// A value or an `Error`. Like `std::expected`, which C++20 does not have yet.

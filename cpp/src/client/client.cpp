@@ -4,16 +4,12 @@
 #include <cmath>
 #include <condition_variable>
 #include <cstring>
-#include <deque>
 #include <mutex>
 #include <new>
-#include <random>
-#include <system_error>
-#include <thread>
 
 #include "client/call.hpp"
 #include "client/connection.hpp"
-#include "client/process.hpp"
+#include "client/session.hpp"
 #include "client/url.hpp"
 #include "codec/messages.hpp"
 #include "simdrive/hash.hpp"
@@ -29,51 +25,7 @@ using rpc::Method;
 
 namespace {
 
-constexpr std::uint32_t kInflightMax = 4000;
-constexpr std::uint64_t kValueSizeMax = std::uint64_t{1} << 32;
 constexpr std::chrono::milliseconds kSlice{100};
-constexpr std::size_t kEventsMax = 64;
-// After a connection that was lost so soon, even the first reconnect waits.
-constexpr std::chrono::seconds kShortLived{1};
-
-double uniform(double from, double to) {
-  thread_local std::minstd_rand generator(std::random_device{}());
-  return std::uniform_real_distribution<double>(from, std::max(from, to))(generator);
-}
-
-std::string dialect_name(const Connection& c) { return c.dialect() == rpc::Dialect::d13 ? "d13" : "d21"; }
-
-bool changes_the_store(Method m) { return m == Method::write || m == Method::batch_write || m == Method::erase; }
-
-Error bad_option(const char* name, const char* why) {
-  return {Errc::configuration, std::string("option ") + name + ' ' + why};
-}
-
-Result<void> check_options(const Options& o) {
-  const std::pair<const char*, double> times[] = {
-      {"connect_timeout", o.connect_timeout}, {"timeout", o.timeout},
-      {"idle_timeout", o.idle_timeout},       {"close_timeout", o.close_timeout},
-      {"ping_interval", o.ping_interval},     {"ping_timeout", o.ping_timeout}};
-  for (const auto& [name, value] : times) {
-    if (!(value > 0)) return bad_option(name, "must be a positive number of seconds, or None for no limit");
-  }
-  if (!(o.reconnect_spread >= 0 && o.reconnect_spread < 1e9)) {
-    return bad_option("reconnect_spread", "must be 0 or a positive number of seconds");
-  }
-  if (!(o.retry.base > 0 && o.retry.base <= o.retry.cap && o.retry.cap < 1e9)) {
-    return bad_option("retry", "must have 0 < base <= cap, in seconds");
-  }
-  if (o.max_inflight == 0 || o.max_inflight > kInflightMax) return bad_option("max_inflight", "must be 1 to 4000");
-  if (o.max_value_size == 0 || o.max_value_size > kValueSizeMax) {
-    return bad_option("max_value_size", "must be 1 byte to 4 GiB");
-  }
-  if (o.max_key_size > kValueSizeMax) return bad_option("max_key_size", "must be at most 4 GiB");
-  if (o.max_inflight_bytes == 0) return bad_option("max_inflight_bytes", "must be at least 1");
-  if (o.wire != "auto" && o.wire != "d13" && o.wire != "d21") {
-    return bad_option("wire", "must be 'auto', 'd13' or 'd21'");
-  }
-  return {};
-}
 
 // The argument bytes of a thread's call: recycled, so that no call allocates. A call from within another one's
 // Interrupt or Receiver gets its own.
@@ -109,82 +61,31 @@ double Retry::limit(std::uint32_t failures) const noexcept {
   return std::min(cap, std::ldexp(base, static_cast<int>(std::min<std::uint32_t>(std::max(failures, 1U), 1000U)) - 1));
 }
 
-struct Client::Impl final : client::ForkAware, client::Ticked, std::enable_shared_from_this<Client::Impl> {
-  Impl(Options o, client::Endpoint e) : options(std::move(o)), endpoint(std::move(e)), name(endpoint.text()) {
-    client::register_fork_aware(*this);
-  }
-  Impl(const Impl&) = delete;
-  Impl& operator=(const Impl&) = delete;
-  ~Impl() {
-    client::unregister_fork_aware(*this);
-    close();
-  }
-
-  // The parent's threads are gone and so is whoever held these: fresh ones. The old connection is leaked on purpose,
-  // its descriptor closed; a destructor would find locked mutexes.
-  void after_fork_in_child() noexcept override {
-    if (connection) connection->abandon_after_fork();
-    ::new (&mutex) std::mutex;
-    ::new (&changed) std::condition_variable;
-    ::new (&connection) std::shared_ptr<Connection>();
-    ::new (&events) std::deque<Event>();
-    connecting = false;
-    failures = 0;
-    next_try = {};
-  }
-
-  void close() noexcept {
-    std::shared_ptr<Connection> last;
-    {
-      const std::lock_guard lock(mutex);
-      is_closed = true;
-      stop_connecting.store(true);
-      last = std::move(connection);
-      connection.reset();
-      changed.notify_all();
-    }
-    if (last) {
-      past_sends += last->sends();
-      last->close({Errc::closed, "the client was closed"});
-    }
-  }
-
-  Error closed_error() const { return {Errc::closed, "the client is closed; open a new one"}; }
-
-  /// The first connection, on the caller's thread and without a second try.
-  Result<void> connect(const Interrupt& interrupt) {
-    auto opened = Connection::open(endpoint, options, net::after(Clock::now(), options.connect_timeout), interrupt);
-    if (!opened) return std::move(opened).error();
-    {
-      const std::lock_guard lock(mutex);
-      take(std::move(opened).value());
-    }
-    client::look_after(shared_from_this());
-    return {};
-  }
+struct Client::Impl final : client::Session {
+  using Session::Session;
 
   /// The connection in use, or the next one: another thread makes it, this one waits.
   Result<std::shared_ptr<Connection>> acquire(TimePoint deadline, const Interrupt& interrupt) {
-    std::unique_lock lock(mutex);
-    const std::uint64_t seen = failed_tries;
+    std::unique_lock lock(mutex_);
+    const std::uint64_t seen = failed_tries_;
     for (;;) {
-      if (is_closed) return closed_error();
-      if (connection && connection->usable()) return connection;
-      if (!connecting) {
+      if (is_closed()) return closed_error();
+      if (connection_ && connection_->usable()) return connection_;
+      if (!connecting_) {
         if (auto r = replace_connection(Clock::now()); !r) return std::move(r).error();
       }
-      if (failed_tries != seen && !waits_through(last_failure.code)) return last_failure;
+      if (failed_tries_ != seen && !waits_through(last_failure_.code)) return last_failure_;
       const TimePoint now = Clock::now();
       if (now >= deadline) return no_connection();
       if (!interrupt.requested) {
         if (deadline == TimePoint::max()) {
-          changed.wait(lock);
+          changed_.wait(lock);
         } else {
-          changed.wait_until(lock, deadline);
+          changed_.wait_until(lock, deadline);
         }
         continue;
       }
-      changed.wait_until(lock, std::min(deadline, now + kSlice));
+      changed_.wait_until(lock, std::min(deadline, now + kSlice));
       lock.unlock();
       const bool stop = interrupt.requested(interrupt.context);
       lock.lock();
@@ -192,130 +93,8 @@ struct Client::Impl final : client::ForkAware, client::Ticked, std::enable_share
     }
   }
 
-  /// Whether a call goes on waiting when connecting failed so. There was a good connection before: also a failed
-  /// handshake, say with what stands in for a server that restarts, need not stay.
-  [[nodiscard]] bool waits_through(Errc code) const {
-    if (options.retry.retries == 0 || !options.retry.on_connect_failed) return false;
-    return code == Errc::connect_failed || code == Errc::connect_timeout || code == Errc::connection_lost ||
-           code == Errc::handshake_failed || code == Errc::protocol_mismatch || code == Errc::protocol_error;
-  }
-
-  Error no_connection() const {
-    Error e{Errc::operation_timeout, "there was no connection until the deadline"};
-    if (failures != 0) {
-      e.cause = last_failure.detail;
-      e.cause_code = last_failure.code;
-    }
-    return e;
-  }
-
-  // ---- reconnecting, under the mutex
-
-  void take(std::shared_ptr<Connection> opened) {
-    connection = std::move(opened);
-    opened_at = Clock::now();
-    ++connections;
-  }
-
-  void note(Event event) {
-    if (events.size() == kEventsMax) events.pop_front();
-    events.push_back(std::move(event));
-    any_events.store(true, std::memory_order_relaxed);
-  }
-
-  /// Lets go of a connection that broke or has no request ids left, and starts the thread that makes the next.
-  Result<void> replace_connection(TimePoint now) {
-    if (connection) {
-      past_sends += connection->sends();
-      if (connection->broken()) {
-        const Error& why = connection->broken_error();
-        note({Event::Kind::lost, 0, 0, why.detail});
-        last_failure = why;
-        failures = connection->proven() ? 0 : failures + 1;
-        const double spread = connection->ended_by_server() ? uniform(0, options.reconnect_spread) : 0;
-        const double wait = now - opened_at < kShortLived ? wait_after(failures) : 0;
-        next_try = net::after(now, std::max(spread, wait));
-      }
-      connection.reset();
-    }
-    try {
-      std::thread([self = shared_from_this()] { self->reconnect(); }).detach();
-    } catch (const std::system_error& e) {
-      return Error{Errc::connect_failed, std::string("no thread could be started to reconnect: ") + e.what()};
-    }
-    connecting = true;
-    return {};
-  }
-
-  double wait_after(std::uint32_t failed) const {
-    const Retry& r = options.retry;
-    return r.jitter ? uniform(r.base, r.limit(failed)) : r.limit(failed);
-  }
-
-  /// The thread between two connections. Ends with a connection, or with the client.
-  void reconnect() noexcept {
-    bool no_memory = false;
-    try {
-      reconnect_until_connected();
-    } catch (const std::bad_alloc&) {
-      no_memory = true;
-    }
-    const std::lock_guard lock(mutex);
-    if (no_memory) {  // who waits is told; the next call starts another thread
-      last_failure = {};
-      last_failure.code = Errc::out_of_memory;
-      ++failed_tries;
-    }
-    connecting = false;
-    changed.notify_all();
-  }
-
-  void reconnect_until_connected() {
-    const Interrupt stop{&stop_connecting, [](void* flag) { return static_cast<std::atomic<bool>*>(flag)->load(); }};
-    std::unique_lock lock(mutex);
-    for (;;) {
-      while (!is_closed && Clock::now() < next_try) changed.wait_until(lock, next_try);
-      if (is_closed) break;
-      lock.unlock();
-      auto opened = Connection::open(endpoint, options, net::after(Clock::now(), options.connect_timeout), stop);
-      lock.lock();
-      if (opened) {
-        if (is_closed) {
-          opened.value()->close(closed_error());
-        } else {
-          note({Event::Kind::connected, 0, 0, dialect_name(*opened.value())});
-          take(std::move(opened).value());
-        }
-        break;
-      }
-      if (is_closed) break;
-      ++failures;
-      ++failed_tries;
-      last_failure = std::move(opened).error();
-      const double wait = wait_after(failures);
-      note({Event::Kind::retrying, failures, wait, last_failure.detail});
-      next_try = net::after(Clock::now(), wait);
-      changed.notify_all();
-    }
-  }
-
-  // Once a second: a connection that was lost while nobody called is replaced, too.
-  void tick(TimePoint now) override {
-    std::shared_ptr<Connection> c;
-    {
-      const std::unique_lock lock(mutex, std::try_to_lock);
-      if (!lock.owns_lock() || is_closed || connecting || !connection) return;
-      c = connection;
-      if (c->broken()) {
-        (void)replace_connection(now);  // without a thread the next call tries again, and says so
-        return;
-      }
-    }
-    c->tick(now);
-  }
-
   Result<void> run(Call& call, const CallOptions& how) {
-    calls.fetch_add(1, std::memory_order_relaxed);
+    calls_.fetch_add(1, std::memory_order_relaxed);
     const TimePoint start = Clock::now();
     auto r = run_until(net::after(start, how.timeout < 0 ? options.timeout : how.timeout), call, how);
     if (!r) r.error().elapsed = std::chrono::duration<double>(Clock::now() - start).count();
@@ -357,18 +136,6 @@ struct Client::Impl final : client::ForkAware, client::Ticked, std::enable_share
     return error;
   }
 
-  /// Whether a call that its connection lost is tried again.
-  [[nodiscard]] bool may_repeat(const Call& call) const {
-    if (call.error.code != Errc::connection_lost || !options.retry.on_connection_lost) return false;
-    if (!changes_the_store(call.method)) return true;
-    switch (options.retry.writes) {
-      case RetryWrites::never: return false;
-      case RetryWrites::unsent: return call.error.outcome == Outcome::not_applied;
-      case RetryWrites::always: return true;
-    }
-    return false;
-  }
-
   Result<std::uint64_t> run_number(Method method, Reply reply, const Gather& args, const CallOptions& how,
                                    std::uint64_t payload_bytes = 0) {
     Call call(method, reply, args);
@@ -401,44 +168,24 @@ struct Client::Impl final : client::ForkAware, client::Ticked, std::enable_share
                                           " bytes, more than max_value_size (" +
                                           std::to_string(options.max_value_size) + ")"};
   }
-
-  Options options;
-  client::Endpoint endpoint;
-  std::string name;
-  std::mutex mutex;
-  std::condition_variable changed;
-  std::shared_ptr<Connection> connection;
-  bool connecting = false;  // the thread of reconnect() runs
-  bool is_closed = false;
-  std::atomic<bool> stop_connecting{false};
-  TimePoint opened_at{};
-  TimePoint next_try{};
-  std::uint32_t failures = 0;  // in a row
-  std::uint64_t failed_tries = 0;
-  Error last_failure;
-  std::deque<Event> events;
-  std::atomic<bool> any_events{false};
-  std::atomic<std::uint64_t> calls{0};
-  std::atomic<std::uint64_t> connections{0};
-  std::atomic<std::uint64_t> past_sends{0};
 };
 
 Client::Client(std::shared_ptr<Impl> impl) noexcept : impl_(std::move(impl)) {}
 Client::Client(Client&&) noexcept = default;
 Client& Client::operator=(Client&& other) noexcept {
   if (this != &other) {
-    if (impl_) impl_->close();
+    if (impl_) impl_->close(0);
     impl_ = std::move(other.impl_);
   }
   return *this;
 }
 Client::~Client() {
-  if (impl_) impl_->close();
+  if (impl_) impl_->close(0);
 }
 
 Result<Client> Client::connect(Options options, Interrupt interrupt) {
   if (auto r = check_hash_backend(); !r) return std::move(r).error();
-  if (auto r = check_options(options); !r) return std::move(r).error();
+  if (auto r = client::check_options(options); !r) return std::move(r).error();
   auto endpoint = client::parse_url(options.url);
   if (!endpoint) return std::move(endpoint).error();
   auto impl = std::make_shared<Impl>(std::move(options), std::move(endpoint).value());
@@ -599,33 +346,18 @@ Result<ServerInfo> Client::server_info(const CallOptions& options) {
   const double seconds = options.timeout < 0 ? impl_->options.timeout : options.timeout;
   auto c = impl_->acquire(net::after(Clock::now(), seconds), options.interrupt);
   if (!c) return std::move(c).error();
-  return ServerInfo{dialect_name(*c.value())};
+  return ServerInfo{client::dialect_name(*c.value())};
 }
 
-void Client::close() noexcept { impl_->close(); }
+void Client::close(double timeout) noexcept { impl_->close(timeout < 0 ? impl_->options.close_timeout : timeout); }
 
-bool Client::closed() const noexcept {
-  const std::lock_guard lock(impl_->mutex);
-  return impl_->is_closed;
-}
+bool Client::closed() const noexcept { return impl_->is_closed(); }
 
 const Options& Client::options() const noexcept { return impl_->options; }
 const std::string& Client::endpoint() const noexcept { return impl_->name; }
 
-ClientCounters Client::counters() const noexcept {
-  const std::lock_guard lock(impl_->mutex);
-  const std::uint64_t now = impl_->connection ? impl_->connection->sends() : 0;
-  return {impl_->calls.load(), impl_->past_sends.load() + now, impl_->connections.load()};
-}
-
-bool Client::has_events() const noexcept { return impl_->any_events.load(std::memory_order_relaxed); }
-
-std::vector<Event> Client::take_events() {
-  const std::lock_guard lock(impl_->mutex);
-  std::vector<Event> out(std::make_move_iterator(impl_->events.begin()), std::make_move_iterator(impl_->events.end()));
-  impl_->events.clear();
-  impl_->any_events.store(false, std::memory_order_relaxed);
-  return out;
-}
+ClientCounters Client::counters() const noexcept { return impl_->counters(); }
+bool Client::has_events() const noexcept { return impl_->has_events(); }
+std::vector<Event> Client::take_events() { return impl_->take_events(); }
 
 }  // namespace simdrive

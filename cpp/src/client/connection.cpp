@@ -258,20 +258,34 @@ void Connection::abandon(Call& call, Error error) {
   }
 }
 
-void Connection::break_connection(const Error& error) {
+void Connection::fail_all(const Error& error) {
   if (!broken()) {
     broken_error_ = error;
     broken_flag_.store(true, std::memory_order_release);
   }
   while (active_) fail(*active_, error);
   room_.notify_all();
+}
+
+void Connection::break_connection(const Error& error) {
+  fail_all(error);
   if (ws_) ws_->shutdown();
 }
 
-void Connection::close(const Error& reason) noexcept {
+// Once it is broken nobody else touches the socket, except a leader's poll(), which must be woken.
+void Connection::close(const Error& reason, TimePoint deadline) noexcept {
+  bool said = false;
+  bool answers = false;
+  {
+    const Lock lock(mutex_);
+    answers = timeouts_in_a_row_ == 0 && inflight_ == 0;
+    said = !broken() && !sending_ && ws_->say_close();
+    fail_all(reason);
+    if (leader_sleeps_) wake_up_.signal();
+  }
+  if (said && answers) ws_->wait_for_end(deadline);
   const Lock lock(mutex_);
-  if (!broken() && !sending_) ws_->close();
-  break_connection(reason);
+  ws_->shutdown();
 }
 
 // ---- sending

@@ -34,8 +34,9 @@ class Connection final : public net::Events, public rpc::PendingCalls {
   /// Carries one call out on the calling thread. The result is in the call.
   Ran execute(Call& call);
 
-  /// Ends the connection; calls under way fail with `reason`. Any thread.
-  void close(const Error& reason) noexcept;
+  /// Ends the connection; calls under way fail with `reason`. A server that has answered so far gets until `deadline`
+  /// to end its side. Any thread.
+  void close(const Error& reason, net::TimePoint deadline) noexcept;
   /// Whether new calls may start here. Needs no lock.
   [[nodiscard]] bool usable() const noexcept { return !broken() && !retired_.load(std::memory_order_acquire); }
   [[nodiscard]] bool broken() const noexcept { return broken_flag_.load(std::memory_order_acquire); }
@@ -76,6 +77,7 @@ class Connection final : public net::Events, public rpc::PendingCalls {
   void fail(Call& call, Error error);
   void abandon(Call& call, Error error);
   void break_connection(const Error& error);
+  void fail_all(const Error& error);
 
   // sending
   void send_queued(Lock& lock, const Call& self);

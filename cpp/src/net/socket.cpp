@@ -91,6 +91,18 @@ Socket& Socket::operator=(Socket&& other) noexcept {
   return *this;
 }
 
+bool Socket::discard() noexcept {
+  constexpr int kRounds = 64;  // of a peer that never stops
+  char scratch[16384];
+  IoPiece piece = io_piece(scratch, sizeof scratch);
+  for (int i = 0; i < kRounds; ++i) {
+    const IoStatus status = receive({&piece, 1}).status;
+    if (status == IoStatus::would_block) return false;
+    if (status != IoStatus::ok) return true;
+  }
+  return false;
+}
+
 Result<Socket> connect_tcp(const std::string& host, std::uint16_t port, TimePoint deadline, const StopRequest& stop) {
   start_sockets();
   auto addresses = resolve(host, port, deadline, stop);

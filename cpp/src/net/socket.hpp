@@ -73,9 +73,11 @@ class Socket {
   /// Acknowledge at once, once: the peer may hold its next segment back until it hears from us. Linux only.
   void quick_ack() noexcept;
   void shutdown() noexcept;
-  /// Says that nothing more follows, and takes what has come: closing a socket with unread bytes would reset the
-  /// connection, and the peer might lose our last words.
+  /// Says that nothing more follows.
   void finish() noexcept;
+  /// Takes what has come: closing a socket with unread bytes would reset the connection, and the peer might lose our
+  /// last words. True: the peer has ended its side, too.
+  bool discard() noexcept;
   void close() noexcept;
 
  private:

@@ -102,13 +102,7 @@ void Socket::shutdown() noexcept {
   if (open()) (void)::shutdown(fd_, SHUT_RDWR);
 }
 
-void Socket::finish() noexcept {
-  constexpr int kRounds = 64;
-  (void)::shutdown(fd_, SHUT_WR);
-  char scratch[16384];
-  for (int i = 0; i < kRounds && ::recv(fd_, scratch, sizeof scratch, MSG_DONTWAIT) > 0; ++i) {
-  }
-}
+void Socket::finish() noexcept { (void)::shutdown(fd_, SHUT_WR); }
 
 void Socket::close() noexcept {
   if (open()) (void)::close(std::exchange(fd_, kNoSocket));

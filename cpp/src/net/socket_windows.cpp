@@ -125,13 +125,7 @@ void Socket::shutdown() noexcept {
   if (open()) (void)::shutdown(fd_, SD_BOTH);
 }
 
-void Socket::finish() noexcept {
-  constexpr int kRounds = 64;
-  (void)::shutdown(fd_, SD_SEND);
-  char scratch[16384];
-  for (int i = 0; i < kRounds && ::recv(fd_, scratch, sizeof scratch, 0) > 0; ++i) {
-  }
-}
+void Socket::finish() noexcept { (void)::shutdown(fd_, SD_SEND); }
 
 void Socket::close() noexcept {
   if (open()) (void)::closesocket(std::exchange(fd_, kNoSocket));

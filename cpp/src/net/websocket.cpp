@@ -6,6 +6,7 @@
 #include <boost/beast/websocket/error.hpp>
 #include <boost/beast/websocket/rfc6455.hpp>
 #include <boost/beast/websocket/stream.hpp>
+#include <charconv>
 #include <vector>
 
 #include "net/op_queue.hpp"
@@ -22,10 +23,20 @@ namespace {
 constexpr std::size_t kWriteBuffer = 65536 + 4096;
 constexpr std::size_t kMessageMax = std::size_t{64} << 20;
 
-Error broken_error(const ErrorCode& ec) {
-  if (ec == asio::error::eof || ec == websocket::error::closed) {
-    return {Errc::connection_lost, "the server closed the connection"};
+// Which of the close codes (RFC 6455, 7.4 and its IANA registry) says something to a client that would come back.
+Error closed_error(const websocket::close_reason& reason) {
+  Error e{Errc::connection_lost, "the server closed the connection"};
+  if (reason.code == websocket::close_code::service_restart) e.detail += ", since it restarts (close code 1012)";
+  if (reason.code == websocket::close_code::try_again_later) {
+    e.detail += ", since it is too busy now (close code 1013)";
+    e.try_later = true;
   }
+  if (!reason.reason.empty()) e.detail.append(": ").append(reason.reason.data(), reason.reason.size());
+  return e;
+}
+
+Error broken_error(const ErrorCode& ec) {
+  if (ec == asio::error::eof) return {Errc::connection_lost, "the server closed the connection"};
   // Beast's own codes are violations of RFC 6455 by the peer; the rest come from the socket.
   const bool protocol = ec.category() == make_error_code(websocket::error::closed).category();
   return {protocol ? Errc::protocol_error : Errc::connection_lost, ec.message()};
@@ -58,6 +69,19 @@ struct WebSocket::Impl {
     void operator()(ErrorCode ec, std::size_t n = 0) const { (self->*Member)(ec, n); }
   };
 
+  Error declined(const websocket::response_type& response) const {
+    Error e{Errc::handshake_failed,
+            "the server declined the WebSocket upgrade with HTTP status " + std::to_string(response.result_int())};
+    const auto after = response[boost::beast::http::field::retry_after];
+    std::uint32_t seconds = 0;
+    const auto end = after.data() + after.size();
+    if (after.empty() || std::from_chars(after.data(), end, seconds).ptr != end) return e;
+    e.detail += ", and asks to wait " + std::to_string(seconds) + " s";
+    e.try_later = true;
+    e.retry_after = seconds;
+    return e;
+  }
+
   void on_handshake(ErrorCode ec, std::size_t) {
     handshake_done = true;
     handshake_error = ec;
@@ -84,7 +108,7 @@ struct WebSocket::Impl {
   void fail(ErrorCode ec) {
     if (failed) return;
     failed = true;
-    events.broken(broken_error(ec));
+    events.broken(ec == websocket::error::closed ? closed_error(stream.reason()) : broken_error(ec));
   }
 
   void arm_read() {
@@ -141,10 +165,7 @@ struct WebSocket::Impl {
     }
     dry = false;
     if (!handshake_error) return {};
-    if (handshake_error == websocket::error::upgrade_declined) {
-      return Error{Errc::handshake_failed, "the server declined the WebSocket upgrade with HTTP status " +
-                                               std::to_string(response.result_int())};
-    }
+    if (handshake_error == websocket::error::upgrade_declined) return declined(response);
     return Error{Errc::handshake_failed,
                  "the answer to the WebSocket upgrade is not valid: " + handshake_error.message()};
   }
@@ -227,15 +248,21 @@ SocketHandle WebSocket::fd() const noexcept { return impl_->transport().socket()
 void WebSocket::quick_ack() noexcept { impl_->transport().socket().quick_ack(); }
 void WebSocket::shutdown() noexcept { impl_->transport().socket().shutdown(); }
 
-void WebSocket::close() noexcept {
-  if (!impl_->failed && !impl_->write_armed && !impl_->transport().writing()) {
-    impl_->stream.async_close(websocket::close_code::normal, Impl::Handler<&Impl::on_close>{impl_.get()});
-    impl_->queue.run();
-    if (impl_->transport().writing()) (void)impl_->transport().send_pending();
-    impl_->transport().socket().finish();
-  }
+bool WebSocket::say_close() noexcept {
+  if (impl_->failed || impl_->write_armed || impl_->transport().writing()) return false;
+  impl_->stream.async_close(websocket::close_code::normal, Impl::Handler<&Impl::on_close>{impl_.get()});
+  impl_->queue.run();
+  if (impl_->transport().writing()) (void)impl_->transport().send_pending();
+  impl_->transport().socket().finish();
   impl_->failed = true;
-  shutdown();
+  return true;
+}
+
+void WebSocket::wait_for_end(TimePoint deadline) noexcept {
+  Socket& socket = impl_->transport().socket();
+  while (!socket.discard() && Clock::now() < deadline) {
+    if (wait(socket.fd(), false, nullptr, deadline).interrupted) break;  // by a signal: somebody wants to leave
+  }
 }
 
 void WebSocket::abandon() noexcept { impl_->transport().socket().close(); }

@@ -60,8 +60,10 @@ class WebSocket {
   void quick_ack() noexcept;
   /// Ends both directions; whoever waits on the socket wakes up.
   void shutdown() noexcept;
-  /// Sends a Close frame if that can be done at once, and ends both directions.
-  void close() noexcept;
+  /// Sends a Close frame and nothing after it. False: a message is under way, nothing was sent.
+  bool say_close() noexcept;
+  /// After say_close(): drops what comes until the server ends the connection. Needs no mutex.
+  void wait_for_end(TimePoint deadline) noexcept;
   /// After fork(): closes this process's copy of the descriptor and says nothing to the peer.
   void abandon() noexcept;
 

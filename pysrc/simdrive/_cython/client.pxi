@@ -649,11 +649,15 @@ cdef class Client:
         return {"calls": c.calls, "sends": c.sends, "connections": c.connections}
 
     def close(self, *, timeout=None):
-        """Ends the connection. Calls under way raise ``ClosedError``. Closing twice is fine."""
+        """Ends the connection. Calls under way raise ``ClosedError``. Closing twice is fine.
+
+        Args:
+            timeout: seconds that the server gets to confirm; ``None`` is the option ``close_timeout``.
+        """
         cdef Outside outside
-        seconds(timeout, "timeout")
+        cdef double wait = -1 if timeout is None else seconds(timeout, "timeout")
         with nogil:
-            self.c_obj.close()
+            self.c_obj.close(wait)
             outside.back()
 
     @property

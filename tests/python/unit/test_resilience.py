@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import struct
 import threading
 import time
 
@@ -11,6 +12,7 @@ import pytest
 
 import simdrive
 from simdrive import Retry
+from support import wsraw
 from support.fault_peer import Behaviour, Call, Connection, FaultPeer
 
 
@@ -140,6 +142,71 @@ def test_close_ends_the_wait_for_a_connection() -> None:
         client.close()
         waiting.join(5)
         assert seen == [simdrive.ClosedError]
+
+
+def test_a_busy_server_is_given_time() -> None:
+    def send_away(connection: Connection, call: Call) -> None:
+        connection.send(struct.pack(">H", 1013) + b"maintenance", opcode=wsraw.CLOSE)
+        connection.hold()
+
+    steady = Retry(base=0.3, cap=0.3, jitter="none")
+    script = [Behaviour(call=send_away, methods=frozenset(["read"]))]
+    with FaultPeer(script=script) as peer, connect(peer, steady) as client:
+        opened = time.monotonic()
+        while time.monotonic() - opened < 1.1:  # a connection that is lost sooner is waited after in any case
+            client.exists(b"key")
+        sent = time.monotonic()
+        assert client.read(b"key", timeout=20) is None
+        assert time.monotonic() - sent >= 0.3
+        assert client._stats()["connections"] == 2
+
+
+def test_the_close_code_and_its_reason_are_told() -> None:
+    def send_away(connection: Connection, call: Call) -> None:
+        connection.send(struct.pack(">H", 1012) + b"new version", opcode=wsraw.CLOSE)
+        connection.hold()
+
+    says = r"restarts \(close code 1012\): new version"
+    with (
+        FaultPeer(script=[Behaviour(call=send_away)]) as peer,
+        connect(peer, Retry.NONE) as client,
+        pytest.raises(simdrive.ConnectionLostError, match=says),
+    ):
+        client.read(b"key", timeout=20)
+
+
+def test_retry_after_is_honoured() -> None:
+    def busy(connection: Connection) -> None:
+        connection.send_raw(b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n")
+        connection.finish()
+
+    with FaultPeer(script=[*losing(1), Behaviour(upgrade=busy)]) as peer, connect(peer) as client:
+        started = time.monotonic()
+        with pytest.raises(simdrive.OperationTimeout, match="429, and asks to wait 1 s"):
+            client.read(b"key", timeout=0.5)
+        assert client.read(b"key", timeout=20) is None
+        assert time.monotonic() - started >= 1
+        assert len(peer.requests) == 3
+
+
+def test_close_waits_until_the_server_has_heard_it() -> None:
+    with FaultPeer() as peer:
+        client = connect(peer)
+        client.close()
+        assert peer.closes == 1
+
+
+def test_close_does_not_wait_for_a_deaf_server_for_longer_than_asked() -> None:
+    def go_deaf(connection: Connection, call: Call) -> None:
+        connection.answer_well(call)
+        connection.peer.pause(60)
+
+    with FaultPeer(script=[Behaviour(call=go_deaf)]) as peer:
+        client = connect(peer)
+        assert client.exists(b"key") is False
+        started = time.monotonic()
+        client.close(timeout=0.2)
+        assert 0.2 <= time.monotonic() - started < 20
 
 
 def test_the_connection_is_logged(caplog: pytest.LogCaptureFixture) -> None:

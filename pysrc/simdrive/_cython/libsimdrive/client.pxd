@@ -81,7 +81,7 @@ cdef extern from "simdrive/client.hpp" namespace "simdrive" nogil:
         string detail
 
     cdef cppclass CClient "simdrive::Client":
-        void close() noexcept
+        void close(double timeout) noexcept
         cbool closed() noexcept
         CCounters counters() noexcept
         cbool has_events() noexcept
