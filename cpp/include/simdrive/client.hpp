@@ -97,8 +97,8 @@ inline constexpr std::uint64_t kAbsent = std::numeric_limits<std::uint64_t>::max
 struct Receiver {
   void* context = nullptr;
   /// Fills `targets` with one pointer per value, each with room for its size (ignored where kAbsent or 0). Called on
-  /// the thread that made the call, with no lock held; must not throw, nor call the client. False: the values cannot be
-  /// taken, the call fails.
+  /// the thread that made the call or, while that one runs its Interrupt or Progress, on another one that waits for a
+  /// reply; with no lock held; must not throw, nor call the client. False: the values cannot be taken, the call fails.
   bool (*allocate)(void* context, const std::uint64_t* sizes, std::size_t count, std::uint8_t** targets) = nullptr;
 };
 

@@ -26,7 +26,7 @@ void Call::start(Connection& connection, std::uint32_t id) {
   request_id = id;
   next_seq = 0;
   cursor = GatherCursor(*args);
-  sent_any = sent_all = done = failed = placed = values_refused = false;
+  sent_any = sent_all = done = failed = placed = values_refused = orphan = false;
   small_have_ = 0;
   values_total_ = values_received_ = 0;
   text_.clear();

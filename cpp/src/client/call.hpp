@@ -17,9 +17,21 @@
 namespace simdrive::client {
 
 class Connection;
+struct Operation;
 
 /// What the body of a successful reply holds.
 enum class Reply : std::uint8_t { number, flag, values };
+
+class Call;
+
+/// Told that calls are over that no thread waits for. Under the connection's mutex: it may only note them.
+class Completions {
+ public:
+  virtual void completed(Call& call) noexcept = 0;
+
+ protected:
+  ~Completions() = default;
+};
 
 class Call final : public rpc::ReplySink {
  public:
@@ -56,7 +68,10 @@ class Call final : public rpc::ReplySink {
   net::TimePoint deadline;
   Interrupt interrupt;
   Progress progress;
-  net::TimePoint next_look{};  // at what the caller's Interrupt and Progress want
+  net::TimePoint next_look{};          // at what the caller's Interrupt and Progress want
+  Completions* completions = nullptr;  // null: a thread waits
+  Operation* operation = nullptr;      // whose call it is, with completions
+  bool args_stay = false;              // unchanged and alive until the call is over, also one that nobody waits for
   // values: where they go
   Receiver receiver;
   ReadResult* single = nullptr;  // `read`; null for `batch_read`
@@ -72,8 +87,11 @@ class Call final : public rpc::ReplySink {
   bool sent_any = false;
   bool sent_all = false;
   bool done = false;
-  bool waiting = false;  // asleep on `wake`
-  bool placed = false;   // allocate() was called
+  bool waiting = false;    // asleep on `wake`
+  bool attending = false;  // its thread runs the caller's Interrupt or Progress
+  bool placing = false;    // allocate() runs
+  bool orphan = false;     // nobody wants its outcome: it only ends what it has begun
+  bool placed = false;     // allocate() was called
   bool values_refused = false;
   Error error;
   bool failed = false;

@@ -9,6 +9,7 @@
 
 #include "client/call.hpp"
 #include "client/connection.hpp"
+#include "client/operation.hpp"
 #include "client/session.hpp"
 #include "client/url.hpp"
 #include "codec/messages.hpp"
@@ -145,28 +146,11 @@ struct Client::Impl final : client::Session {
   }
 
   Result<std::uint64_t> run_key(Method method, Reply reply, BytesView key, const CallOptions& how) {
-    if (auto r = check_key(key); !r) return std::move(r).error();
+    if (auto r = client::check_key(key, options); !r) return std::move(r).error();
     Arguments arguments;
     Gather& args = arguments.get();
     codec::encode_key_request(key, args);
     return run_number(method, reply, args, how);
-  }
-
-  [[nodiscard]] Result<void> check_key(BytesView key) const {
-    if (key.size() <= options.max_key_size) return {};
-    return Error{Errc::invalid_key, "the key has " + std::to_string(key.size()) + " bytes, more than max_key_size (" +
-                                        std::to_string(options.max_key_size) + ")"};
-  }
-
-  [[nodiscard]] Result<void> check_payload(BytesView payload) const {
-    if (payload.empty()) return Error{Errc::invalid_value, "the value is empty"};
-    if (payload.size() == 1 && payload[0] == 0) {
-      return Error{Errc::invalid_value, "the value is the single byte 00, which marks a deleted key"};
-    }
-    if (payload.size() <= options.max_value_size) return {};
-    return Error{Errc::invalid_value, "the value has " + std::to_string(payload.size()) +
-                                          " bytes, more than max_value_size (" +
-                                          std::to_string(options.max_value_size) + ")"};
   }
 };
 
@@ -194,8 +178,8 @@ Result<Client> Client::connect(Options options, Interrupt interrupt) {
 }
 
 Result<void> Client::write(BytesView key, BytesView payload, const CallOptions& options) {
-  if (auto r = impl_->check_key(key); !r) return r;
-  if (auto r = impl_->check_payload(payload); !r) return r;
+  if (auto r = client::check_key(key, impl_->options); !r) return r;
+  if (auto r = client::check_payload(payload, impl_->options); !r) return r;
   Arguments arguments;
   Gather& args = arguments.get();
   codec::encode_write_request(key, payload, args);
@@ -205,14 +189,7 @@ Result<void> Client::write(BytesView key, BytesView payload, const CallOptions& 
 }
 
 Result<void> Client::batch_write(std::span<const KeyValue> entries, const CallOptions& options) {
-  for (std::size_t i = 0; i < entries.size(); ++i) {
-    auto ok = impl_->check_key(entries[i].key);
-    if (ok) ok = impl_->check_payload(entries[i].payload);
-    if (ok) continue;
-    ok.error().offset = i;
-    ok.error().detail = "item " + std::to_string(i) + ": " + ok.error().detail;
-    return ok;
-  }
+  if (auto r = client::check_entries(entries, impl_->options); !r) return r;
   Arguments arguments;
   Gather& args = arguments.get();
   codec::encode_batch_write_request(entries, args);
@@ -224,7 +201,7 @@ Result<void> Client::batch_write(std::span<const KeyValue> entries, const CallOp
 }
 
 Result<void> Client::read(BytesView key, const Receiver& receiver, ReadResult& result, const CallOptions& options) {
-  if (auto r = impl_->check_key(key); !r) return r;
+  if (auto r = client::check_key(key, impl_->options); !r) return r;
   Arguments arguments;
   Gather& args = arguments.get();
   codec::encode_key_request(key, args);
@@ -237,13 +214,7 @@ Result<void> Client::read(BytesView key, const Receiver& receiver, ReadResult& r
 }
 
 Result<void> Client::batch_read(std::span<const BytesView> keys, const Receiver& receiver, const CallOptions& options) {
-  for (std::size_t i = 0; i < keys.size(); ++i) {
-    if (auto r = impl_->check_key(keys[i]); !r) {
-      r.error().offset = i;
-      r.error().detail = "key " + std::to_string(i) + ": " + r.error().detail;
-      return r;
-    }
-  }
+  if (auto r = client::check_keys(keys, impl_->options); !r) return r;
   Arguments arguments;
   Gather& args = arguments.get();
   codec::encode_batch_read_request(keys, args);

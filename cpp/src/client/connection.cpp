@@ -19,16 +19,8 @@ namespace {
 // How long a wait may go on before the caller's Interrupt is asked.
 constexpr milliseconds kSlice{100};
 
-// Messages of others that a caller sends after its own call is over.
-constexpr int kFavoursMax = 16;
-
 // Bit 31 belongs to the server; the rest is left for calls that start while the connection retires.
 constexpr std::uint32_t kIdsEnd = 0x7fff'0000U;
-
-std::uint64_t now_micros() noexcept {
-  const auto t = std::chrono::system_clock::now().time_since_epoch();
-  return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(t).count());
-}
 
 std::string dialect_name(rpc::Dialect d) { return d == rpc::Dialect::d13 ? "d13" : "d21"; }
 
@@ -148,19 +140,19 @@ Connection::Ran Connection::execute(Call& call) {
   Lock lock(mutex_);
   if (!admit(lock, call)) return call.done ? Ran::finished : Ran::not_started;
   enroll(call);
-  if (!sending_ && !send_blocked_) send_queued(lock, call);
+  if (!sending_ && !send_blocked_) send_queued(lock, {&call, call.deadline});
   wait_for(lock, call);
   return Ran::finished;
 }
 
+bool Connection::fits(const Call& call) const {
+  return inflight_ == 0 ||
+         (inflight_ < options_.max_inflight && inflight_bytes_ + call.args->size() <= options_.max_inflight_bytes);
+}
+
 // Back-pressure: waits until one more call fits the limits. False: broken, or the deadline passed.
 bool Connection::admit(Lock& lock, Call& call) {
-  const std::uint64_t bytes = call.args->size();
-  const auto fits = [&] {
-    return !usable() || inflight_ == 0 ||
-           (inflight_ < options_.max_inflight && inflight_bytes_ + bytes <= options_.max_inflight_bytes);
-  };
-  while (!fits()) {
+  while (usable() && !fits(call)) {
     const TimePoint now = Clock::now();
     if (now >= call.deadline) {
       call.done = call.failed = true;
@@ -221,7 +213,7 @@ void Connection::on_finished(Call& call) {
   timeouts_in_a_row_ = 0;
   const bool cut_off = call.queued;  // answered before it was sent whole
   release(call);
-  if (leader_ != &call) call.wake.notify_one();
+  announce(call);
   if (cut_off && call.sent_any) break_connection({Errc::connection_lost, "the server answered half a request"});
 }
 
@@ -230,7 +222,15 @@ void Connection::fail(Call& call, Error error) {
   call.error = std::move(error);
   call.failed = true;
   release(call);
-  call.wake.notify_one();
+  announce(call);
+}
+
+void Connection::announce(Call& call) {
+  if (call.completions) {
+    call.completions->completed(call);
+  } else if (leader_ != &call) {
+    call.wake.notify_one();
+  }
 }
 
 // Ends one call early. The connection stays if nothing of the call is half done on it.
@@ -245,16 +245,20 @@ void Connection::abandon(Call& call, Error error) {
     if (auto r = reader_->resume(); !r) break_connection(r.error());
     if (call.done) return;
   }
-  // Calls that were under way together count as one.
-  const bool counts = timed_out && call.sent_any && call.request_id >= timeout_mark_;
   fail(call, std::move(error));
   if (half_sent || half_received) {
     break_connection({Errc::connection_lost, "another call ended in the middle of its transfer"});
-  } else if (counts) {
-    timeout_mark_ = next_id_;
-    if (++timeouts_in_a_row_ >= 2) {
-      break_connection({Errc::connection_lost, "the server let two calls in a row time out"});
-    }
+  } else if (timed_out) {
+    count_timeout(call);
+  }
+}
+
+// Calls that were under way together count as one.
+void Connection::count_timeout(const Call& call) {
+  if (!call.sent_any || call.request_id < timeout_mark_) return;
+  timeout_mark_ = next_id_;
+  if (++timeouts_in_a_row_ >= 2) {
+    break_connection({Errc::connection_lost, "two calls in a row got no reply in time"});
   }
 }
 
@@ -274,146 +278,26 @@ void Connection::break_connection(const Error& error) {
 
 // Once it is broken nobody else touches the socket, except a leader's poll(), which must be woken.
 void Connection::close(const Error& reason, TimePoint deadline) noexcept {
-  bool said = false;
-  bool answers = false;
-  {
-    const Lock lock(mutex_);
-    answers = timeouts_in_a_row_ == 0 && inflight_ == 0;
-    said = !broken() && !sending_ && ws_->say_close();
-    fail_all(reason);
-    if (leader_sleeps_) wake_up_.signal();
+  if (begin_close(reason)) {
+    while (!ended() && Clock::now() < deadline) {
+      if (net::wait(ws_->fd(), false, nullptr, deadline).interrupted) break;  // by a signal: somebody wants to leave
+    }
   }
-  if (said && answers) ws_->wait_for_end(deadline);
+  end();
+}
+
+bool Connection::begin_close(const Error& reason) noexcept {
+  const Lock lock(mutex_);
+  const bool answers = timeouts_in_a_row_ == 0 && inflight_ == 0;
+  const bool said = !broken() && !sending_ && ws_->say_close();
+  fail_all(reason);
+  if (leader_sleeps_) wake_up_.signal();
+  return said && answers;
+}
+
+void Connection::end() noexcept {
   const Lock lock(mutex_);
   ws_->shutdown();
-}
-
-// ---- sending
-
-std::size_t Connection::framed_size(const Call& call) const {
-  return 2 * rpc::header_size(dialect_) + rpc::kRpcHeader + call.args->size();
-}
-
-void Connection::send_queued(Lock& lock, const Call& self) {
-  sending_ = true;
-  int favours = 0;
-  if (inflight_ > 1 && queue_head_) {
-    // Threads that are about to call get their turn to queue: one message for all.
-    lock.unlock();
-    std::this_thread::yield();
-    lock.lock();
-  }
-  while (!broken()) {
-    if (!ws_->has_send()) {
-      if (ws_->write_under_way()) {
-        ws_->run();
-        if (!ws_->has_send() && ws_->write_under_way()) break;
-      } else if (!compose()) {
-        break;
-      }
-      continue;
-    }
-    lock.unlock();
-    const net::IoResult r = ws_->send_some();
-    lock.lock();
-    sends_.fetch_add(1, std::memory_order_relaxed);
-    if (broken()) break;
-    if (r.status == net::IoStatus::would_block) {
-      send_blocked_ = true;
-      if (leader_sleeps_) wake_up_.signal();
-      break;
-    }
-    last_traffic_ = Clock::now();
-    ws_->complete_send(r);
-    if (last_traffic_ >= self.deadline || (self.done && ++favours > kFavoursMax)) {
-      // The rest is somebody else's to send: whoever waits finds the socket writable.
-      send_blocked_ = ws_->has_send() || ws_->write_under_way() || queue_head_;
-      if (send_blocked_ && leader_sleeps_) wake_up_.signal();
-      if (send_blocked_ && !leader_) pass_leadership();
-      break;
-    }
-  }
-  sending_ = false;
-}
-
-// Makes the next message; false when nothing is queued.
-bool Connection::compose() {
-  if (!queue_head_) return false;
-  out_.clear();
-  if (framed_size(*queue_head_) <= rpc::kChunk) {
-    compose_small();
-  } else {
-    compose_chunk(*queue_head_);
-  }
-  ws_->write(pieces_);
-  return true;
-}
-
-void Connection::compose_small() {
-  while (queue_head_ && out_.size() + framed_size(*queue_head_) <= rpc::kChunk) append_request(*queue_head_);
-  pieces_.assign(1, BytesView(out_));
-}
-
-// Open and End of a small request share a message: one send.
-void Connection::append_request(Call& call) {
-  const std::size_t start = out_.size();
-  const auto size = static_cast<std::uint32_t>(call.args->size());
-  const std::uint64_t stamp = dialect_ == rpc::Dialect::d21 ? now_micros() : 0;
-  out_.resize(start + framed_size(call));
-  std::uint8_t* p = out_.data() + start;
-  const auto len = static_cast<std::uint32_t>(rpc::kRpcHeader + size);
-  p += rpc::store_frame_header(p, dialect_, len, call.request_id, 0, rpc::Kind::open, stamp);
-  rpc::store_rpc_header(p, rpc::MessageType::call, call.request_id, static_cast<std::uint64_t>(call.method),
-                        static_cast<std::uint16_t>(size));
-  p += rpc::kRpcHeader;
-  for (BytesView r = call.cursor.take(size); !r.empty(); r = call.cursor.take(size)) {
-    std::memcpy(p, r.data(), r.size());
-    p += r.size();
-  }
-  rpc::store_frame_header(p, dialect_, 0, call.request_id, 1, rpc::Kind::end, stamp);
-  call.sent_any = call.sent_all = true;
-  unqueue(call);
-}
-
-// One 64 KiB frame of a large request, from the caller's own memory; the last short one takes End along.
-void Connection::compose_chunk(Call& call) {
-  constexpr std::size_t kJoinMax = 4096;
-  const std::size_t header = rpc::header_size(dialect_);
-  const bool first = call.next_seq == 0;
-  const std::size_t size = call.args->size();
-  const std::size_t room = rpc::kChunk - (first ? rpc::kRpcHeader : 0);
-  const std::size_t body = std::min(room, call.cursor.remaining());
-  const bool last = body == call.cursor.remaining();
-  const bool with_end = last && body <= kJoinMax;
-  const bool only_end = !first && body == 0;
-  const std::uint64_t stamp = dialect_ == rpc::Dialect::d21 ? now_micros() : 0;
-  out_.resize(2 * header + rpc::kRpcHeader);
-  std::uint8_t* p = out_.data();
-  pieces_.clear();
-  if (!only_end) {
-    const auto len = static_cast<std::uint32_t>(body + (first ? rpc::kRpcHeader : 0));
-    p += rpc::store_frame_header(p, dialect_, len, call.request_id, call.next_seq++,
-                                 first ? rpc::Kind::open : rpc::Kind::data, stamp);
-    if (first) {
-      const std::size_t meta = size < rpc::kMetadataLimit ? size : 0;
-      rpc::store_rpc_header(p, rpc::MessageType::call, call.request_id, static_cast<std::uint64_t>(call.method),
-                            static_cast<std::uint16_t>(meta));
-      p += rpc::kRpcHeader;
-    }
-    pieces_.emplace_back(out_.data(), static_cast<std::size_t>(p - out_.data()));
-    for (std::size_t left = body; left != 0;) {
-      const BytesView r = call.cursor.take(left);
-      pieces_.push_back(r);
-      left -= r.size();
-    }
-  }
-  call.sent_any = true;
-  if (!with_end) return;
-  const std::size_t n =
-      rpc::store_frame_header(p, dialect_, 0, call.request_id, call.next_seq++, rpc::Kind::end, stamp);
-  pieces_.emplace_back(p, n);
-  call.sent_all = true;
-  unqueue(call);
 }
 
 // ---- waiting
@@ -427,7 +311,7 @@ void Connection::wait_for(Lock& lock, Call& call) {
       break;
     }
     if (now >= call.next_look && (call.interrupt.requested || call.progress.report)) {
-      attend(lock, call, now);
+      attend(lock, call);
       continue;
     }
     if (!leader_) leader_ = &call;
@@ -438,26 +322,29 @@ void Connection::wait_for(Lock& lock, Call& call) {
     }
   }
   if (leader_ == &call) pass_leadership();
+  while (call.placing) call.wake.wait(lock);  // somebody still uses it
 }
 
-void Connection::receive() {
-  if (ws_->receive_all() != 0) {
+std::size_t Connection::receive(std::size_t max) {
+  const std::size_t got = ws_->receive_all(max);
+  if (got != 0) {
     last_traffic_ = last_received_ = Clock::now();
     ping_sent_ = false;
     heard_ = true;
   }
+  return got;
 }
 
 void Connection::lead(Lock& lock, Call& call, TimePoint now) {
   receive();
   if (call.done) return;
   if (ws_->has_send() && !sending_ && !send_blocked_) {
-    send_queued(lock, call);
+    send_queued(lock, {&call, call.deadline});
     if (call.done) return;
   }
   if (auto* held = static_cast<Call*>(reader_->blocked())) {
-    if (held == &call) return allocate(lock, call);
-    leader_ = held;  // only the caller makes its own objects
+    if (held == &call || held->completions || held->attending) return allocate(lock, *held);
+    leader_ = held;  // a caller that can makes its own objects
     held->wake.notify_one();
     return;
   }
@@ -488,7 +375,7 @@ void Connection::sleep(Lock& lock, Call& call, TimePoint now) {
   if (p.readable) ws_->set_readable();
   if (p.writable) {
     send_blocked_ = false;
-    if (!sending_) send_queued(lock, call);
+    if (!sending_) send_queued(lock, {&call, call.deadline});
   }
   const bool quiet = !p.readable && !p.writable && !p.woken;
   if (sliced && quiet && !call.done) {
@@ -512,9 +399,11 @@ void Connection::follow(Lock& lock, Call& call, TimePoint now) {
 }
 
 void Connection::check_interrupt(Lock& lock, Call& call) {
+  call.attending = true;
   lock.unlock();
   const bool stop = call.interrupt.requested(call.interrupt.context);
   lock.lock();
+  call.attending = false;
   if (!stop || call.done) return;
   Error e{Errc::interrupted, "the call was interrupted"};
   if (call.request_id != 0) {
@@ -527,26 +416,32 @@ void Connection::check_interrupt(Lock& lock, Call& call) {
 
 void Connection::report_progress(Lock& lock, Call& call) {
   const Call::Moved moved = call.moved();
+  call.attending = true;
   lock.unlock();
   const bool go_on = call.progress.report(call.progress.context, moved.done, moved.total);
   lock.lock();
+  call.attending = false;
   if (!go_on && !call.done) abandon(call, {Errc::interrupted, "the progress callback ended the call"});
 }
 
 // While bytes keep moving, no wait of this call ends for want of them. The caller's code may call the client again, so
 // somebody else leads meanwhile.
-void Connection::attend(Lock& lock, Call& call, TimePoint now) {
-  call.next_look = now + kSlice;
+void Connection::attend(Lock& lock, Call& call) {
   if (leader_ == &call) pass_leadership();
   if (call.interrupt.requested) check_interrupt(lock, call);
   if (call.progress.report && !call.done) report_progress(lock, call);
+  call.next_look = Clock::now() + kSlice;  // what they took does not count: the call goes on in between
 }
 
-// Leadership is kept meanwhile: nobody reads on while the place for this reply is made.
+// Leadership is kept meanwhile: nobody reads on while the place for this reply is made. For a call whose own thread is
+// in the caller's code, which may wait for other calls, another thread does it.
 void Connection::allocate(Lock& lock, Call& call) {
+  call.placing = true;
   lock.unlock();
   const bool placed = call.allocate();
   lock.lock();
+  call.placing = false;
+  call.wake.notify_one();
   if (call.done) return;
   if (!placed) {
     call.values_refused = true;

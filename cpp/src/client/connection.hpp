@@ -6,7 +6,9 @@
 #pragma once
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -37,6 +39,32 @@ class Connection final : public net::Events, public rpc::PendingCalls {
   /// Ends the connection; calls under way fail with `reason`. A server that has answered so far gets until `deadline`
   /// to end its side. Any thread.
   void close(const Error& reason, net::TimePoint deadline) noexcept;
+
+  // For an event loop, which calls pump() instead of waiting. Its calls have Completions.
+
+  enum class Started : std::uint8_t { queued, no_room, not_usable };
+  /// Queues a call; pump() or flush() sends it.
+  Started start(Call& call);
+  /// Sends what is queued, as far as that goes at once.
+  void flush();
+  /// Receives and sends what goes at once, about `kPumpMax` bytes each. True: there is more, call again.
+  bool pump();
+  /// Whether bytes wait for the socket to become writable.
+  [[nodiscard]] bool wants_write() const;
+  /// Breaks a connection whose calls wait for bytes that do not come; otherwise, when to look again.
+  net::TimePoint check_silence(net::TimePoint now);
+  /// The caller does not want the outcome any more. True: the call is over; false: it will be, when what it has begun
+  /// to send or to receive is through, and until then it keeps its memory.
+  bool let_go(Call& call, Error error);
+  /// How far a call is.
+  [[nodiscard]] Call::Moved moved(const Call& call) const;
+  [[nodiscard]] std::uint32_t inflight() const;
+  [[nodiscard]] net::SocketHandle socket() const noexcept { return ws_->fd(); }
+  /// Begins to close: calls fail with `reason`. True: the server may be waited for, until ended() or the caller's
+  /// deadline; then end().
+  bool begin_close(const Error& reason) noexcept;
+  [[nodiscard]] bool ended() noexcept { return ws_->ended(); }
+  void end() noexcept;
   /// Whether new calls may start here. Needs no lock.
   [[nodiscard]] bool usable() const noexcept { return !broken() && !retired_.load(std::memory_order_acquire); }
   [[nodiscard]] bool broken() const noexcept { return broken_flag_.load(std::memory_order_acquire); }
@@ -65,6 +93,7 @@ class Connection final : public net::Events, public rpc::PendingCalls {
  private:
   using Lock = std::unique_lock<std::mutex>;
   static constexpr std::size_t kSlots = 4096;
+  static constexpr std::size_t kPumpMax = std::size_t{1} << 20;
 
   explicit Connection(const Options& options) : options_(options), slots_(kSlots) {}
   Result<void> probe(net::TimePoint deadline, const Interrupt& interrupt);
@@ -80,7 +109,15 @@ class Connection final : public net::Events, public rpc::PendingCalls {
   void fail_all(const Error& error);
 
   // sending
-  void send_queued(Lock& lock, const Call& self);
+  struct SendLimits {
+    const Call* self = nullptr;  // whose thread sends; null: an event loop's
+    net::TimePoint until = net::TimePoint::max();
+    std::size_t bytes = std::numeric_limits<std::size_t>::max();
+  };
+  void send_queued(Lock& lock, const SendLimits& limits);
+  [[nodiscard]] bool fits(const Call& call) const;
+  void announce(Call& call);
+  void count_timeout(const Call& call);
   bool compose();
   void compose_small();
   void compose_chunk(Call& call);
@@ -97,11 +134,11 @@ class Connection final : public net::Events, public rpc::PendingCalls {
   void pass_leadership() noexcept;
   void check_interrupt(Lock& lock, Call& call);
   void report_progress(Lock& lock, Call& call);
-  void attend(Lock& lock, Call& call, net::TimePoint now);
-  void receive();
+  void attend(Lock& lock, Call& call);
+  std::size_t receive(std::size_t max = std::numeric_limits<std::size_t>::max());
 
   const Options options_;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::unique_ptr<net::WebSocket> ws_;
   rpc::Dialect dialect_ = rpc::Dialect::d13;
   std::optional<rpc::ReplyReader> reader_;

@@ -31,6 +31,8 @@ double uniform(double from, double to) {
   return std::uniform_real_distribution<double>(from, std::max(from, to))(generator);
 }
 
+Error was_closed() { return {Errc::closed, "the client was closed"}; }
+
 bool changes_the_store(Method m) { return m == Method::write || m == Method::batch_write || m == Method::erase; }
 
 Error bad_option(const char* name, const char* why) {
@@ -73,7 +75,7 @@ Session::Session(Options o, Endpoint e) : options(std::move(o)), endpoint(std::m
 
 Session::~Session() {
   unregister_fork_aware(*this);
-  if (connection_) connection_->close(closed_error(), Clock::now());
+  if (connection_) connection_->close(was_closed(), Clock::now());
 }
 
 // The parent's threads are gone and so is whoever held these: fresh ones. The old connection is leaked on purpose, its
@@ -94,19 +96,23 @@ void Session::announce() noexcept {
   on_change();
 }
 
+std::shared_ptr<Connection> Session::detach() noexcept {
+  const std::lock_guard lock(mutex_);
+  stop_connecting_.store(true);
+  auto last = std::move(connection_);
+  connection_.reset();
+  if (last) past_sends_ += last->sends();
+  announce();
+  return last;
+}
+
 void Session::close(double seconds) noexcept {
-  std::shared_ptr<Connection> last;
-  {
-    const std::lock_guard lock(mutex_);
-    stop_connecting_.store(true);
-    last = std::move(connection_);
-    connection_.reset();
-    announce();
-  }
-  if (last) {
-    past_sends_ += last->sends();
-    last->close({Errc::closed, "the client was closed"}, net::after(Clock::now(), seconds));
-  }
+  if (const auto last = detach()) last->close(was_closed(), net::after(Clock::now(), seconds));
+}
+
+std::shared_ptr<Connection> Session::connection() const {
+  const std::lock_guard lock(mutex_);
+  return connection_;
 }
 
 Result<void> Session::connect(const Interrupt& interrupt) {
@@ -120,7 +126,23 @@ Result<void> Session::connect(const Interrupt& interrupt) {
   return {};
 }
 
+Result<void> Session::start_connecting() {
+  {
+    const std::lock_guard lock(mutex_);
+    if (auto r = start_thread(&Session::connect_once); !r) return r;
+  }
+  look_after(shared_from_this());
+  return {};
+}
+
+Result<bool> Session::connected() const {
+  const std::lock_guard lock(mutex_);
+  if (!ever_connected_ && !connecting_) return last_failure_;
+  return ever_connected_;
+}
+
 void Session::take(std::shared_ptr<Connection> opened) {
+  ever_connected_ = true;
   connection_ = std::move(opened);
   opened_at_ = Clock::now();
   ++connections_;
@@ -185,20 +207,24 @@ Result<void> Session::replace_connection(TimePoint now) {
     if (connection_->broken()) note_lost(now);
     connection_.reset();
   }
+  return start_thread(&Session::reconnect_until_connected);
+}
+
+Result<void> Session::start_thread(void (Session::*task)()) {
   try {
-    std::thread([self = shared_from_this()] { self->reconnect(); }).detach();
+    std::thread([self = shared_from_this(), task] { self->work(task); }).detach();
   } catch (const std::system_error& e) {
-    return Error{Errc::connect_failed, std::string("no thread could be started to reconnect: ") + e.what()};
+    return Error{Errc::connect_failed, std::string("no thread could be started to connect: ") + e.what()};
   }
   connecting_ = true;
   return {};
 }
 
 // The thread between two connections. Ends with a connection, or with the client.
-void Session::reconnect() noexcept {
+void Session::work(void (Session::*task)()) noexcept {
   bool no_memory = false;
   try {
-    reconnect_until_connected();
+    (this->*task)();
   } catch (const std::bad_alloc&) {
     no_memory = true;
   }
@@ -212,14 +238,29 @@ void Session::reconnect() noexcept {
   announce();
 }
 
+void Session::connect_once() {
+  auto opened = Connection::open(endpoint, options, net::after(Clock::now(), options.connect_timeout), stop_asked());
+  const std::lock_guard lock(mutex_);
+  if (!opened) {
+    last_failure_ = std::move(opened).error();
+  } else if (is_closed()) {
+    opened.value()->close(closed_error(), Clock::now());
+  } else {
+    take(std::move(opened).value());
+  }
+}
+
+Interrupt Session::stop_asked() noexcept {
+  return {&stop_connecting_, [](void* flag) { return static_cast<std::atomic<bool>*>(flag)->load(); }};
+}
+
 void Session::reconnect_until_connected() {
-  const Interrupt stop{&stop_connecting_, [](void* flag) { return static_cast<std::atomic<bool>*>(flag)->load(); }};
   std::unique_lock lock(mutex_);
   for (;;) {
     while (!is_closed() && Clock::now() < next_try_) changed_.wait_until(lock, next_try_);
     if (is_closed()) break;
     lock.unlock();
-    auto opened = Connection::open(endpoint, options, net::after(Clock::now(), options.connect_timeout), stop);
+    auto opened = Connection::open(endpoint, options, net::after(Clock::now(), options.connect_timeout), stop_asked());
     lock.lock();
     if (opened) {
       if (is_closed()) {

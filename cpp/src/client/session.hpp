@@ -32,8 +32,14 @@ class Session : public ForkAware, public Ticked, public std::enable_shared_from_
 
   /// The first connection, on the caller's thread and without a second try. Takes the mutex.
   Result<void> connect(const Interrupt& interrupt);
+  /// The same on a thread of its own; on_change() tells that it has ended.
+  Result<void> start_connecting();
+  /// Whether start_connecting() got a connection, or its error.
+  Result<bool> connected() const;
   /// Ends the connection; calls under way fail. The server gets `seconds` to say goodbye. Takes the mutex.
   void close(double seconds) noexcept;
+
+  [[nodiscard]] std::shared_ptr<Connection> connection() const;
 
   // Any thread, no mutex needed.
   [[nodiscard]] bool is_closed() const noexcept { return stop_connecting_.load(); }
@@ -52,6 +58,8 @@ class Session : public ForkAware, public Ticked, public std::enable_shared_from_
   virtual void on_change() noexcept {}
 
   [[nodiscard]] Error closed_error() const { return {Errc::closed, "the client is closed; open a new one"}; }
+  /// No more connections; the last one is the caller's to end.
+  std::shared_ptr<Connection> detach() noexcept;
   /// Lets go of a connection that broke or has no request ids left, and starts the thread that makes the next.
   Result<void> replace_connection(net::TimePoint now);
   /// Whether a call goes on waiting when connecting failed so.
@@ -67,6 +75,7 @@ class Session : public ForkAware, public Ticked, public std::enable_shared_from_
   bool connecting_ = false;  // the thread of reconnect() runs
   std::uint64_t failed_tries_ = 0;
   Error last_failure_;
+  bool ever_connected_ = false;
   std::atomic<std::uint64_t> calls_{0};
 
  private:
@@ -74,8 +83,11 @@ class Session : public ForkAware, public Ticked, public std::enable_shared_from_
   void note(Event event);
   void note_lost(net::TimePoint now);
   [[nodiscard]] double wait_after(std::uint32_t failed) const;
-  void reconnect() noexcept;
+  Result<void> start_thread(void (Session::*task)());
+  void work(void (Session::*task)()) noexcept;
+  void connect_once();
   void reconnect_until_connected();
+  [[nodiscard]] Interrupt stop_asked() noexcept;
   void announce() noexcept;
 
   std::atomic<bool> stop_connecting_{false};

@@ -224,13 +224,14 @@ bool WebSocket::write_under_way() const noexcept { return impl_->write_armed; }
 
 void WebSocket::ping() { impl_->stream.async_ping({}, Impl::Handler<&Impl::on_ping>{impl_.get()}); }
 
-std::size_t WebSocket::receive_all() {
+std::size_t WebSocket::receive_all(std::size_t max) {
   std::size_t total = 0;
   do {
     impl_->queue.run();
     impl_->arm_read();
     impl_->queue.run();
-  } while (!impl_->failed && (impl_->receive_once(total) || (!impl_->read_armed && !impl_->events.need().empty())));
+  } while (!impl_->failed && total < max &&
+           (impl_->receive_once(total) || (!impl_->read_armed && !impl_->events.need().empty())));
   return total;
 }
 
@@ -258,12 +259,7 @@ bool WebSocket::say_close() noexcept {
   return true;
 }
 
-void WebSocket::wait_for_end(TimePoint deadline) noexcept {
-  Socket& socket = impl_->transport().socket();
-  while (!socket.discard() && Clock::now() < deadline) {
-    if (wait(socket.fd(), false, nullptr, deadline).interrupted) break;  // by a signal: somebody wants to leave
-  }
-}
+bool WebSocket::ended() noexcept { return impl_->transport().socket().discard(); }
 
 void WebSocket::abandon() noexcept { impl_->transport().socket().close(); }
 

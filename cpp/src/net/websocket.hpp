@@ -4,7 +4,9 @@
 // (nobody else touches a pending write), and wait(), which must.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <span>
 #include <string>
@@ -46,8 +48,9 @@ class WebSocket {
   [[nodiscard]] bool write_under_way() const noexcept;
   void ping();
 
-  /// Runs what is queued and, if bytes are wanted, receives until the socket is dry. Returns the bytes received.
-  std::size_t receive_all();
+  /// Runs what is queued and, if bytes are wanted, receives until the socket is dry or about `max` bytes have come.
+  /// Returns the bytes received.
+  std::size_t receive_all(std::size_t max = std::numeric_limits<std::size_t>::max());
   /// Runs what is queued.
   void run();
   [[nodiscard]] bool has_send() const noexcept;
@@ -62,8 +65,8 @@ class WebSocket {
   void shutdown() noexcept;
   /// Sends a Close frame and nothing after it. False: a message is under way, nothing was sent.
   bool say_close() noexcept;
-  /// After say_close(): drops what comes until the server ends the connection. Needs no mutex.
-  void wait_for_end(TimePoint deadline) noexcept;
+  /// After say_close(): drops what has come; whether the server has ended its side, too. Needs no mutex.
+  bool ended() noexcept;
   /// After fork(): closes this process's copy of the descriptor and says nothing to the peer.
   void abandon() noexcept;
 

@@ -24,6 +24,9 @@ AT_A_TERMINAL = """
 import signal
 import sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGTERM, signal.SIG_DFL)
+if hasattr(signal, "SIGHUP"):  # ignored where the tests run under nohup
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 from simdrive.__main__ import main
 main()
 """

@@ -280,6 +280,62 @@ def test_progress_may_call_the_client() -> None:
     assert not any(found)
 
 
+def late_answer(connection: Connection, call: Call) -> None:
+    """Answers when the caller has begun to report progress."""
+    connection.peer.pause(0.3)
+    connection.answer_well(call)
+
+
+def test_a_slow_progress_callback_slows_the_call_only() -> None:
+    told: list[int] = []
+
+    def slow(done: int, total: int) -> None:
+        told.append(done)
+        time.sleep(0.15)
+
+    with FaultPeer(script=[Behaviour(call=late_answer, methods=frozenset(["read"]))]) as peer, connect(peer) as client:
+        client.write(b"key", LARGE)
+        assert client.read(b"key", timeout=20, progress=slow) == LARGE
+        client.write(b"key", LARGE, timeout=20, progress=slow)
+    assert len(told) >= 3
+
+
+def test_progress_may_call_the_client_while_its_reply_arrives() -> None:
+    found: list[bytes | None] = []
+    with FaultPeer(script=[Behaviour(call=late_answer, methods=frozenset(["read"]))]) as peer, connect(peer) as client:
+        client.batch_write({b"large": LARGE, b"key": b"value"})
+        assert client.read(b"large", timeout=20, progress=lambda *_: found.append(client.read(b"key"))) == LARGE
+    assert len(found) >= 2
+    assert set(found) == {b"value"}
+
+
+def test_progress_keeps_no_other_thread_waiting() -> None:
+    reported = threading.Event()
+    answered = threading.Event()
+    kept_waiting: list[bool] = []
+
+    def report(done: int, total: int) -> None:
+        reported.set()
+        kept_waiting.append(not answered.wait(20))
+
+    with FaultPeer(script=[Behaviour(call=late_answer, methods=frozenset(["read"]))]) as peer, connect(peer) as client:
+        client.batch_write({b"large": LARGE, b"key": b"value"})
+        found: list[bytes | None] = []
+
+        def read() -> None:
+            reported.wait(20)
+            found.append(client.read(b"key", timeout=15))
+            answered.set()
+
+        other = threading.Thread(target=read)
+        other.start()
+        assert client.read(b"large", timeout=40, progress=report) == LARGE
+        other.join(20)
+        assert client._stats()["connections"] == 1
+    assert found == [b"value"]
+    assert not any(kept_waiting)
+
+
 def test_progress_must_be_callable() -> None:
     with FaultPeer() as peer, connect(peer) as client, pytest.raises(TypeError, match="progress must be callable"):
         client.read(b"key", progress=3)  # type: ignore[call-overload]
