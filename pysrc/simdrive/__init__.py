@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from simdrive import hashing
 from simdrive._core import __version__
 from simdrive.buildinfo import BuildInfo, build_info
@@ -17,6 +19,7 @@ from simdrive.errors import (
     ConnectError,
     ConnectionLostError,
     ConnectTimeout,
+    EventLoopError,
     HandshakeError,
     InvalidKeyError,
     InvalidValueError,
@@ -41,8 +44,12 @@ from simdrive.mapping import StoreMapping
 from simdrive.namespace import NamespacedClient
 from simdrive.retry import Retry
 
+if TYPE_CHECKING:
+    from simdrive.aio import AsyncClient, aconnect
+
 # ConnectionError and TimeoutError are attributes, but not exported: a star import must not hide the built-in ones.
 __all__ = [
+    "AsyncClient",
     "BufferTooSmallError",
     "BuildInfo",
     "Client",
@@ -51,6 +58,7 @@ __all__ = [
     "ConnectError",
     "ConnectTimeout",
     "ConnectionLostError",
+    "EventLoopError",
     "HandshakeError",
     "InvalidKeyError",
     "InvalidValueError",
@@ -70,7 +78,17 @@ __all__ = [
     "StoreMapping",
     "UnsupportedOperationError",
     "__version__",
+    "aconnect",
     "build_info",
     "connect",
     "hashing",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # asyncio takes longer to import than all of simdrive.
+    if name in ("AsyncClient", "aconnect"):
+        from simdrive import aio
+
+        return getattr(aio, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -3,13 +3,18 @@
 # cython: embedsignature.format=python, freethreading_compatible=False
 """The compiled part of simdrive. Import from `simdrive` instead."""
 
+cimport cython
+
 include "_cython/errors.pxi"
 include "_cython/buffers.pxi"
 include "_cython/leave.pxi"
 include "_cython/hash.pxi"
 include "_cython/wire.pxi"
 include "_cython/client_glue.pxi"
+include "_cython/options.pxi"
 include "_cython/client.pxi"
+include "_cython/aio_glue.pxi"
+include "_cython/aio.pxi"
 include "_cython/build_info.pxi"
 
 

@@ -169,21 +169,7 @@ class Client(_core.Client, Streams):
         """Notes what became of the connection: ``"connected"``, ``"lost"`` or ``"retrying"``."""
         if kind == "connected" and detail:
             self._seen_dialect = detail
-        if "logging" not in sys.modules:  # nobody can have asked for records, and importing it is slow
-            return
-        import logging
-
-        root = logging.getLogger("simdrive")
-        if not root.handlers:
-            root.addHandler(logging.NullHandler())
-        logger = logging.getLogger("simdrive.client")
-        url = self.options.url
-        if kind == "connected":
-            logger.info("connected to %s (%s)", url, detail or "dialect unknown")
-        elif kind == "lost":
-            logger.warning("lost the connection to %s: %s", url, detail)
-        elif kind == "retrying":
-            logger.info("connecting again to %s in %.3f s (attempt %d): %s", url, delay, attempt, detail)
+        log_connection(self.options.url, kind, detail, attempt, delay)
 
 
 def connect(url: str | None = None, /, **options: Any) -> Client:
@@ -200,10 +186,33 @@ def connect(url: str | None = None, /, **options: Any) -> Client:
         HandshakeError: something else than a WebSocket server answered.
         ProtocolMismatchError: a WebSocket server of another kind, or another dialect than ``wire``.
     """
+    return Client(options_for(url, options))
+
+
+def options_for(url: str | None, options: dict[str, Any]) -> Options:
+    """The options that the arguments of `connect` say."""
     if url is None:
         url = os.environ.get(_URL_VARIABLE) or Options.url
     known = {field.name for field in fields(Options)} - {"url"}
     unknown = sorted(set(options) - known)
     if unknown:
         raise ConfigurationError(f"unknown option {', '.join(unknown)}; known are {', '.join(sorted(known))}")
-    return Client(Options(url=url, **options))
+    return Options(url=url, **options)
+
+
+def log_connection(url: str, kind: str, detail: str, attempt: int, delay: float) -> None:
+    """Logs what became of a connection: ``"connected"``, ``"lost"`` or ``"retrying"``."""
+    if "logging" not in sys.modules:  # nobody can have asked for records, and importing it is slow
+        return
+    import logging
+
+    root = logging.getLogger("simdrive")
+    if not root.handlers:
+        root.addHandler(logging.NullHandler())
+    logger = logging.getLogger("simdrive.client")
+    if kind == "connected":
+        logger.info("connected to %s (%s)", url, detail or "dialect unknown")
+    elif kind == "lost":
+        logger.warning("lost the connection to %s: %s", url, detail)
+    elif kind == "retrying":
+        logger.info("connecting again to %s in %.3f s (attempt %d): %s", url, delay, attempt, detail)

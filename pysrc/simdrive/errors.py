@@ -15,6 +15,7 @@ __all__ = [
     "ConnectError",
     "ConnectTimeout",
     "ConnectionLostError",
+    "EventLoopError",
     "HandshakeError",
     "InvalidKeyError",
     "InvalidValueError",
@@ -52,6 +53,10 @@ class SimdriveError(Exception):
 
 class ConfigurationError(SimdriveError, ValueError):
     """A URL or an option is malformed, unknown or out of range."""
+
+
+class EventLoopError(SimdriveError, RuntimeError):
+    """An asynchronous client was used outside the event loop that it was opened in."""
 
 
 class InvalidKeyError(SimdriveError, ValueError):

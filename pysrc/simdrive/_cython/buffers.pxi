@@ -14,3 +14,12 @@ cdef int get_buffer(object obj, Py_buffer* view, str what) except -1:
     except (BufferError, ValueError) as error:
         raise TypeError(f"{what} must be a C-contiguous bytes-like object: {error}") from None
     return 0
+
+
+cdef int get_target(object out, Py_buffer* view) except -1:
+    """Fills `view` with a buffer that a result goes to. Release it with PyBuffer_Release."""
+    try:
+        PyObject_GetBuffer(out, view, PyBUF_WRITABLE)
+    except (BufferError, TypeError, ValueError) as problem:
+        raise TypeError(f"out must be 'bytes' or a writable C-contiguous buffer: {problem}") from None
+    return 0

@@ -234,33 +234,9 @@ cdef class Client:
 
     def __cinit__(self, options):
         cdef Outside outside
-        cdef COptions o
+        cdef COptions o = core_options(options)
         cdef CInterrupt interrupt
         cdef Error error
-        o.url = options.url.encode("utf-8")
-        o.connect_timeout = seconds(options.connect_timeout, "connect_timeout")
-        o.timeout = seconds(options.timeout, "timeout")
-        o.idle_timeout = seconds(options.idle_timeout, "idle_timeout")
-        o.close_timeout = seconds(options.close_timeout, "close_timeout")
-        o.ping_interval = seconds(options.ping_interval, "ping_interval")
-        o.ping_timeout = seconds(options.ping_timeout, "ping_timeout")
-        o.max_value_size = options.max_value_size
-        o.max_key_size = options.max_key_size
-        o.max_inflight = options.max_inflight
-        o.max_inflight_bytes = options.max_inflight_bytes
-        o.wire = options.wire.encode("utf-8")
-        retry = options.retry
-        o.retry.retries = retry.retries
-        o.retry.base = retry.base
-        o.retry.cap = retry.cap
-        o.retry.jitter = retry.jitter == "full"
-        o.retry.writes = (
-            CRetryWrites.always if retry.retry_writes == "always"
-            else CRetryWrites.never if retry.retry_writes == "never" else CRetryWrites.unsent
-        )
-        o.retry.on_connect_failed = retry.handles(_ConnectError)
-        o.retry.on_connection_lost = retry.handles(_ConnectionLostError)
-        o.reconnect_spread = seconds(options.reconnect_spread, "reconnect_spread")
         self._options = options
         self._endpoint = options.url
         if PyThread_get_thread_ident() == _main_thread:
@@ -300,16 +276,8 @@ cdef class Client:
         return 0
 
     cdef int log_events(self) except -1:
-        cdef CEvent event
-        for event in self.c_obj.take_events():
-            if event.kind == CEventKind.connected:
-                kind = "connected"
-            elif event.kind == CEventKind.lost:
-                kind = "lost"
-            else:
-                kind = "retrying"
-            self._log_event(kind, detail=event.detail.decode("utf-8", "replace"), attempt=event.attempt,
-                            delay=event.delay)
+        for event in events_of(self.c_obj.take_events()):
+            self._log_event(**event)
         return 0
 
     def _log_event(self, kind, *, detail="", attempt=0, delay=0.0):
@@ -442,10 +410,7 @@ cdef class Client:
         cdef cbool ok
         if isinstance(out, str):
             raise _ConfigurationError(f"out must be 'bytes' or a writable buffer, not {out!r}")
-        try:
-            PyObject_GetBuffer(out, &target, PyBUF_WRITABLE)
-        except (BufferError, TypeError, ValueError) as problem:
-            raise TypeError(f"out must be 'bytes' or a writable C-contiguous buffer: {problem}") from None
+        get_target(out, &target)
         receiver.context = &target
         receiver.allocate = &place_in_buffer
         try:

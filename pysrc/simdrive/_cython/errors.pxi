@@ -8,8 +8,12 @@ from simdrive.errors import SimdriveError as _SimdriveError, make_error as _make
 
 cdef int raise_error(const Error& e, str op, str endpoint=None, object key=None) except -1:
     """Raises the exception for `e`. Needs the GIL."""
+    raise error_object(e, op, endpoint, key)
+
+
+cdef object error_object(const Error& e, str op, str endpoint, object key):
     detail = e.detail.decode("utf-8", "replace")
-    raise _make_error(
+    return _make_error(
         <int> e.code,
         detail,
         op=op,

@@ -1,0 +1,573 @@
+# simdrive::AsyncClient for asyncio: the event loop watches the connection, its callbacks pump.
+#
+# Ownership: AsyncCall holds what one call borrows and makes (buffers, the result, its future). The core refers to it by
+# its tag, which owns a reference from the start of the call until the core has handed it out for the last time.
+
+from cpython.ref cimport Py_DECREF
+from libc.stdint cimport int64_t
+
+from simdrive._cython.libsimdrive.async_client cimport CAsyncCall, CAsyncCallOptions, CAsyncClient, CAsyncWatch
+
+from simdrive.errors import EventLoopError as _EventLoopError
+
+
+cdef enum Gives:
+    gives_nothing
+    gives_flag
+    gives_number
+    gives_value
+    gives_values
+
+
+cdef cbool tell_async_progress(void* context, uint64_t done, uint64_t total) noexcept nogil:
+    cdef Outside outside
+    outside.back()
+    with gil:
+        return (<AsyncCall> context).tell(done, total)
+
+
+@cython.final
+@cython.freelist(64)
+cdef class AsyncCall:
+    """One call under way. Its `future` gets the outcome, but for a call that was left."""
+
+    cdef readonly object future
+    cdef object key, default, progress, raised
+    cdef str op
+    cdef Gives gives
+    cdef cbool left
+    cdef CAsyncCall* c_obj
+    cdef Py_buffer k, v, target
+    cdef cbool has_k, has_v, has_target
+    cdef _Borrowed flat
+    cdef list keys
+    cdef uint64_t sent
+    cdef PyObject* slot
+
+    def __dealloc__(self):
+        if self.has_k:
+            PyBuffer_Release(&self.k)
+        if self.has_v:
+            PyBuffer_Release(&self.v)
+        if self.has_target:
+            PyBuffer_Release(&self.target)
+        Py_DECREF_slot(self.slot)
+
+    cdef cbool tell(self, uint64_t done, uint64_t total) noexcept:
+        try:
+            self.progress(done, total)
+        except BaseException as error:
+            self.raised = error
+            return False
+        return True
+
+    cdef int borrow_key(self, object key) except -1:
+        get_buffer(key, &self.k, "key")
+        self.has_k = True
+        self.key = key
+        return 0
+
+    cdef Flat key_bytes(self) noexcept:
+        return Flat(<const uint8_t*> self.k.buf, <size_t> self.k.len)
+
+    cdef object result(self):
+        cdef CAsyncCall* c = self.c_obj
+        if self.gives == gives_nothing:
+            return None
+        if self.gives == gives_flag:
+            return c.number != 0
+        if self.gives == gives_number:
+            return c.number
+        if self.gives == gives_values:
+            value = <object> self.slot
+            if self.progress is not None:
+                self.sent = sum([len(v) for v in value if v is not None])
+            return value
+        cdef CReadResult* r = c.result
+        self.sent = r.size
+        if not r.present:
+            return self.default
+        if self.has_target:
+            if r.in_place:
+                memcpy(self.target.buf, r.small, r.size)
+            return r.size
+        if r.in_place:
+            return PyBytes_FromStringAndSize(<const char*> r.small, <Py_ssize_t> r.size)
+        return <object> self.slot
+
+    cdef object failure(self, str endpoint):
+        cdef CAsyncCall* c = self.c_obj
+        if self.raised is not None:
+            return self.raised
+        if c.error.code == Errc.buffer_too_small:
+            size = c.result.size
+            if self.has_target:
+                return _make_error(4, f"the value has {size} bytes, the out buffer {self.target.len}", op=self.op,
+                                   endpoint=endpoint)
+            return _make_error(5, f"no memory for a value of {size} bytes", op=self.op, endpoint=endpoint)
+        hint = None if self.key is None else bytes(memoryview(self.key).cast("B")[:16])
+        return error_object(c.error, self.op, endpoint, hint)
+
+
+@cython.final
+cdef class AsyncCore:
+    """What an AsyncClient has in its event loop. All methods belong to that loop's thread."""
+
+    cdef CAsyncClient* c_obj
+    cdef object loop, create_future, running_loop
+    cdef object bound_ready, bound_flush, bound_again
+    cdef object timer, connecting, closing, watcher
+    cdef double timer_at
+    cdef str endpoint
+    cdef uint64_t generation
+    cdef int64_t fd, wake_fd
+    cdef cbool writing, flush_due, again_due, watching
+    cdef long pid
+    cdef unsigned long thread
+    cdef object __weakref__
+
+    def __cinit__(self, options, loop, watcher):
+        cdef COptions o = core_options(options)
+        cdef Error error
+        self.fd = self.wake_fd = -1
+        from asyncio import get_running_loop  # with the first client: importing it is slow
+        self.running_loop = get_running_loop
+        self.loop = loop
+        self.create_future = loop.create_future
+        self.watcher = watcher
+        self.pid = _os.getpid()
+        self.thread = PyThread_get_thread_ident()
+        self.endpoint = options.url
+        self.bound_ready = self._ready
+        self.bound_flush = self._flush
+        self.bound_again = self._again
+        self.c_obj = sda_open(o, error)
+        if self.c_obj == NULL:
+            raise_call_error(error, "connect", self.endpoint, None)
+        self.endpoint = self.c_obj.endpoint().decode("utf-8")
+
+    def __dealloc__(self):
+        cdef Outside outside
+        cdef CAsyncClient* c = self.c_obj
+        cdef CAsyncCall* call
+        self.c_obj = NULL
+        if c == NULL:
+            return
+        with nogil:
+            c.close()
+            outside.back()
+        while True:
+            call = c.next_done()
+            if call == NULL:
+                break
+            if call.over:
+                tag = <AsyncCall> call.tag
+                Py_DECREF(tag)
+                tag.c_obj = NULL
+                c.recycle(call)
+        with nogil:
+            del c
+            outside.back()
+
+    # ---- the loop
+
+    def start(self):
+        """Begins to be watched by the loop; the future of the first connection."""
+        future = self.connecting = self.create_future()
+        self.wake_fd = self.c_obj.wake_up()
+        self.watching = True
+        if self.watcher is not None:
+            self.watcher.start(self)
+        else:
+            self.loop.add_reader(self.wake_fd, self.bound_ready)
+        self._ready()
+        return future
+
+    def _ready(self):
+        """A descriptor is ready, or the time is due."""
+        cdef Outside outside
+        if not self.watching:
+            return
+        try:
+            with nogil:
+                self.c_obj.pump()
+                outside.back()
+        except MemoryError:
+            pass  # what there was no memory for is tried again when the loop comes round
+        self.settle()
+        self.arm()
+
+    def _flush(self):
+        cdef Outside outside
+        self.flush_due = False
+        if not self.watching:
+            return
+        with nogil:
+            self.c_obj.flush()
+            outside.back()
+        self.arm()
+
+    def _again(self):
+        self.again_due = False
+        self._ready()
+
+    def _on_time(self):
+        self.timer = None
+        self._ready()
+
+    cdef int settle(self) except -1:
+        """Hands out what is over."""
+        cdef CAsyncCall* c
+        cdef AsyncCall call
+        cdef Error error
+        cdef int state
+        while True:
+            c = self.c_obj.next_done()
+            if c == NULL:
+                break
+            call = <AsyncCall> c.tag
+            if not call.left and not call.future.done():
+                self.deliver(call, c)
+            if c.over:
+                call.c_obj = NULL
+                self.c_obj.recycle(c)
+                Py_DECREF(call)
+        if self.connecting is not None:
+            state = sda_connected(self.c_obj[0], error)
+            if state != 0:
+                future, self.connecting = self.connecting, None
+                if not future.done():
+                    if state > 0:
+                        future.set_result(None)
+                    else:
+                        future.set_exception(error_object(error, "connect", self.endpoint, None))
+        if self.closing is not None and self.c_obj.close_ended() and not self.closing.done():
+            self.closing.set_result(None)
+        return 0
+
+    cdef int deliver(self, AsyncCall call, CAsyncCall* c) except -1:
+        if c.failed:
+            error = call.failure(self.endpoint)
+            if isinstance(error, StopIteration):  # which a future refuses
+                error = RuntimeError(f"progress raised {error!r}")
+            call.future.set_exception(error)
+            return 0
+        try:
+            result = call.result()
+            if call.progress is not None:
+                call.progress(call.sent, call.sent)
+        except Exception as error:
+            call.future.set_exception(error)
+            return 0
+        call.future.set_result(result)
+        return 0
+
+    cdef int arm(self) except -1:
+        """Has the loop watch what the core wants watched."""
+        cdef CAsyncWatch w = self.c_obj.watch()
+        if self.watcher is not None:
+            changed = w.generation != self.generation or w.writable != self.writing
+            if w.generation != self.generation:
+                self.generation = w.generation
+                self.c_obj.unwatched()
+            self.writing = w.writable
+            self.watcher.go_on(changed)
+        else:
+            if w.generation != self.generation:
+                self.unwatch_socket()
+                self.generation = w.generation
+                self.c_obj.unwatched()
+                if w.socket >= 0:
+                    self.loop.add_reader(w.socket, self.bound_ready)
+                    self.fd = w.socket
+            if w.writable != self.writing and self.fd >= 0:
+                if w.writable:
+                    self.loop.add_writer(self.fd, self.bound_ready)
+                else:
+                    self.loop.remove_writer(self.fd)
+                self.writing = w.writable
+        if w.again and not self.again_due:
+            self.again_due = True
+            self.loop.call_soon(self.bound_again)
+        if w.seconds != kNoLimit:
+            self.arm_timer(w.seconds)
+        return 0
+
+    cdef int arm_timer(self, double seconds) except -1:
+        # A timer that fires too early costs less than one that is moved with every call.
+        cdef double at = self.loop.time() + seconds
+        if self.timer is not None:
+            if self.timer_at <= at:
+                return 0
+            self.timer.cancel()
+        self.timer_at = at
+        self.timer = self.loop.call_at(at, self._on_time)
+        return 0
+
+    cdef int unwatch_socket(self) except -1:
+        if self.fd >= 0:
+            if self.writing:
+                self.loop.remove_writer(self.fd)
+            self.loop.remove_reader(self.fd)
+        self.fd = -1
+        self.writing = False
+        return 0
+
+    def stop(self):
+        """The loop forgets the client; calls that are under way end. Also where the loop is gone, or another's."""
+        cdef Outside outside
+        if not self.watching:
+            return
+        self.watching = False
+        with nogil:
+            self.c_obj.close()
+            outside.back()
+        if self.watcher is not None:
+            self.watcher.stop()
+        # In a child of fork() the loop's selector is the parent's.
+        if _os.getpid() == self.pid and not self.loop.is_closed():
+            if self.timer is not None:
+                self.timer.cancel()
+                self.timer = None
+            self.settle()
+            if self.watcher is None:
+                self.unwatch_socket()
+                self.loop.remove_reader(self.wake_fd)
+        self.c_obj.unwatched()
+        self.bound_ready = self.bound_flush = self.bound_again = None
+
+    def let_go(self):
+        """stop(), from any thread."""
+        if self.loop.is_closed() or PyThread_get_thread_ident() == self.thread:
+            self.stop()
+            return
+        try:
+            self.loop.call_soon_threadsafe(self.stop)
+        except RuntimeError:  # it was closed meanwhile
+            self.stop()
+
+    def check_loop(self, str op):
+        """EventLoopError in another loop than the client's, or in none."""
+        try:
+            running = self.running_loop()
+        except RuntimeError:
+            running = None
+        if running is not self.loop:
+            error = _EventLoopError(
+                f"{op} on {self.endpoint}: the client belongs to another event loop (open a client in each loop)"
+            )
+            error.op = op
+            error.endpoint = self.endpoint
+            raise error
+
+    def close(self):
+        """Begins to close; a future that ends with the server's side, or None."""
+        cdef Outside outside
+        if not self.watching:
+            return None
+        with nogil:
+            self.c_obj.close()
+            outside.back()
+        self.settle()
+        if self.c_obj.close_ended():
+            return None
+        self.closing = self.create_future()
+        self.arm()
+        return self.closing
+
+    def wait(self, double seconds):
+        """For a watcher's thread: returns when `_ready` is due, or after `seconds`."""
+        cdef Outside outside
+        with nogil:
+            self.c_obj.wait(seconds)
+            outside.back()
+
+    def wake(self):
+        self.c_obj.wake()
+
+    @property
+    def is_watched(self):
+        return self.watching
+
+    # ---- calls
+
+    cdef AsyncCall new_call(self, str op, Gives gives, object timeout, object progress, CAsyncCallOptions* o):
+        if self.running_loop() is not self.loop:
+            self.check_loop(op)
+        if progress is not None:
+            if not callable(progress):
+                raise TypeError(f"progress must be callable as progress(done, total), not {type(progress).__name__}")
+            o.progress.report = &tell_async_progress
+        if timeout is not ...:
+            o.timeout = seconds(timeout, "timeout")
+        cdef AsyncCall call = AsyncCall.__new__(AsyncCall)
+        call.op = op
+        call.gives = gives
+        call.progress = progress
+        o.tag = <void*> call
+        o.progress.context = <void*> call
+        return call
+
+    cdef object begun(self, AsyncCall call, CAsyncCall* c, const Error& error):
+        if c == NULL:
+            raise_call_error(error, call.op, self.endpoint,
+                             call.key if call.keys is None else refused_key(error, call.keys))
+        call.c_obj = c
+        call.future = self.create_future()
+        Py_INCREF(call)
+        if self.c_obj.lone():
+            self._flush()
+        elif not self.flush_due:
+            self.flush_due = True
+            self.loop.call_soon(self.bound_flush)
+        return call
+
+    def leave(self, AsyncCall call, error):
+        """The caller does not wait any more, because of `error`."""
+        cdef Outside outside
+        cdef Outcome outcome
+        if call.left or (call.future.done() and not call.future.cancelled()):
+            return
+        call.left = True
+        if call.c_obj == NULL:
+            return
+        with nogil:
+            outcome = self.c_obj.cancel(call.c_obj)
+            outside.back()
+        if outcome == Outcome.unknown and call.op in ("write", "batch_write", "delete"):
+            error.outcome = "unknown"
+            if hasattr(error, "add_note"):
+                error.add_note(f"simdrive: this {call.op} may or may not have been applied")
+        self.settle()
+        self.arm()
+
+    def write(self, key, data, timeout, progress):
+        cdef CAsyncCallOptions o
+        cdef Error error
+        cdef AsyncCall call = self.new_call("write", gives_nothing, timeout, progress, &o)
+        call.borrow_key(key)
+        get_buffer(data, &call.v, "data")
+        call.has_v = True
+        call.sent = <uint64_t> call.v.len
+        o.args_stay = PyBytes_CheckExact(data) and PyBytes_CheckExact(key)
+        return self.begun(call, sda_write(
+            self.c_obj[0], call.key_bytes(), Flat(<const uint8_t*> call.v.buf, <size_t> call.v.len), o, error
+        ), error)
+
+    def batch_write(self, items, timeout, progress):
+        cdef CAsyncCallOptions o
+        cdef Error error
+        cdef CAsyncCall* c
+        cdef AsyncCall call = self.new_call("batch_write", gives_nothing, timeout, progress, &o)
+        pairs = list(items.items()) if isinstance(items, _Mapping) else list(items)
+        call.flat = _Borrowed(2 * len(pairs))
+        call.keys = []
+        for index, pair in enumerate(pairs):
+            if isinstance(pair, (str, bytes, bytearray)):
+                raise TypeError(f"items must be pairs of key and value; item {index} is {type(pair).__name__}")
+            key, value = pair
+            call.flat.add(key, "key")
+            call.flat.add(value, "value")
+            call.keys.append(key)
+            call.sent += call.flat.flat[call.flat.count - 1].size
+        o.args_stay = call.flat.view_count == 0
+        with nogil:
+            c = sda_batch_write(self.c_obj[0], call.flat.flat, <size_t> call.flat.count // 2, o, error)
+        return self.begun(call, c, error)
+
+    def read(self, key, default, out, timeout, progress):
+        cdef CAsyncCallOptions o
+        cdef Error error
+        cdef CReceiver receiver
+        cdef AsyncCall call = self.new_call("read", gives_value, timeout, progress, &o)
+        call.default = default
+        call.borrow_key(key)
+        if isinstance(out, str):
+            if out != "bytes":
+                raise _ConfigurationError(f"out must be 'bytes' or a writable buffer, not {out!r}")
+            receiver.context = &call.slot
+            receiver.allocate = &place_one
+        else:
+            get_target(out, &call.target)
+            call.has_target = True
+            receiver.context = &call.target
+            receiver.allocate = &place_in_buffer
+        o.args_stay = PyBytes_CheckExact(key)
+        return self.begun(call, sda_read(self.c_obj[0], call.key_bytes(), receiver, o, error), error)
+
+    def batch_read(self, keys, timeout, progress):
+        cdef CAsyncCallOptions o
+        cdef Error error
+        cdef CReceiver receiver
+        cdef CAsyncCall* c
+        cdef AsyncCall call = self.new_call("batch_read", gives_values, timeout, progress, &o)
+        if isinstance(keys, (str, bytes, bytearray)):
+            raise TypeError(f"keys must be an iterable of keys, not {type(keys).__name__}")
+        call.keys = list(keys)
+        call.flat = _Borrowed(len(call.keys))
+        for key in call.keys:
+            call.flat.add(key, "key")
+        receiver.context = &call.slot
+        receiver.allocate = &place_many
+        o.args_stay = call.flat.view_count == 0
+        with nogil:
+            c = sda_batch_read(self.c_obj[0], call.flat.flat, <size_t> call.flat.count, receiver, o, error)
+        return self.begun(call, c, error)
+
+    def delete(self, key, timeout):
+        cdef CAsyncCallOptions o
+        cdef Error error
+        cdef AsyncCall call = self.new_call("delete", gives_nothing, timeout, None, &o)
+        call.borrow_key(key)
+        o.args_stay = PyBytes_CheckExact(key)
+        return self.begun(call, sda_erase(self.c_obj[0], call.key_bytes(), o, error), error)
+
+    def exists(self, key, timeout):
+        cdef CAsyncCallOptions o
+        cdef Error error
+        cdef AsyncCall call = self.new_call("exists", gives_flag, timeout, None, &o)
+        call.borrow_key(key)
+        o.args_stay = PyBytes_CheckExact(key)
+        return self.begun(call, sda_exists(self.c_obj[0], call.key_bytes(), o, error), error)
+
+    cdef object number(self, str op, Gives gives, int which, object timeout):
+        cdef CAsyncCallOptions o
+        cdef Error error
+        cdef AsyncCall call = self.new_call(op, gives, timeout, None, &o)
+        o.args_stay = True
+        return self.begun(call, sda_number(self.c_obj[0], which, o, error), error)
+
+    def size(self, timeout):
+        return self.number("size", gives_number, 0, timeout)
+
+    def is_empty(self, timeout):
+        return self.number("is_empty", gives_flag, 1, timeout)
+
+    def file_size(self, timeout):
+        return self.number("file_size", gives_number, 2, timeout)
+
+    # ---- what is known
+
+    @property
+    def closed(self):
+        return self.c_obj.closed()
+
+    @property
+    def pending(self):
+        """Calls under way, those included that nobody waits for any more."""
+        return self.c_obj.pending()
+
+    @property
+    def dialect(self):
+        return self.c_obj.dialect().decode("ascii")
+
+    def has_events(self):
+        return self.c_obj.has_events()
+
+    def take_events(self):
+        """Dicts of what became of the connection: kind, detail, attempt, delay."""
+        return events_of(self.c_obj.take_events())
+
+    def stats(self):
+        cdef CCounters c = self.c_obj.counters()
+        return {"calls": c.calls, "sends": c.sends, "connections": c.connections}

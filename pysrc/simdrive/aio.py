@@ -1,0 +1,385 @@
+"""The client for asyncio: :func:`aconnect` and :class:`AsyncClient`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import time
+import warnings
+from collections.abc import Iterable, Mapping
+from types import EllipsisType
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
+
+from simdrive._core import AsyncCore
+from simdrive.client import Options, ServerInfo, log_connection, options_for
+from simdrive.streams import Progress
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer, Self
+
+__all__ = ["AsyncClient", "aconnect"]
+
+_K = TypeVar("_K")
+_T = TypeVar("_T")
+_Timeout = float | EllipsisType | None
+
+
+async def aconnect(url: str | None = None, /, **options: Any) -> AsyncClient:
+    """Opens an asynchronous client and verifies that a SIMD R Drive server answers (one round trip).
+
+    Args:
+        url: ``ws://host[:port][/path]``. Left out: the variable ``SIMDRIVE_URL``, else ``ws://127.0.0.1:34129/ws``.
+        options: the fields of :class:`simdrive.Options`.
+
+    Raises:
+        ConfigurationError: a malformed URL, or an unknown or impossible option.
+        ConnectError: nothing listens there, or the name is unknown.
+        ConnectTimeout: no answer within ``connect_timeout``.
+        HandshakeError: something else than a WebSocket server answered.
+        ProtocolMismatchError: a WebSocket server of another kind, or another dialect than ``wire``.
+    """
+    client = AsyncClient(options_for(url, options))
+    try:
+        await client._core.start()
+    except BaseException:
+        client._core.stop()
+        raise
+    client._note_events("connected")
+    return client
+
+
+class AsyncClient:
+    """A client of one server for one event loop, asyncio's or uvloop's. Made by :func:`aconnect`; ``async with`` closes.
+
+    The methods are those of :class:`simdrive.Client`, as coroutines, with the same arguments, results and errors; in the
+    place of ``len(client)`` and ``key in client`` are ``await client.size()`` and ``await client.exists(key)``. No
+    thread stands between: the loop watches the connection, and its thread sends and receives. Requests that are made
+    in one round of the loop leave together. More than ``max_inflight`` calls wait for their turn.
+
+    A client belongs to the loop that it was opened in; other threads open their own in theirs. Elsewhere its methods
+    raise ``EventLoopError``.
+
+    A call can be cancelled at any time, by ``asyncio.timeout`` too: its reply is dropped when it comes, and the
+    connection goes on. A cancelled write or delete may have been applied, unless nothing of it was sent: then the
+    ``CancelledError`` has an attribute ``outcome``, ``"unknown"``, and a note. Buffers stay locked until what was begun
+    of the call is through.
+
+    Every network method may raise ``OperationTimeout``, ``ConnectionLostError``, ``ConnectError``, ``ConnectTimeout``,
+    ``ClosedError``, ``ProtocolError``, ``ServerError``, ``OverloadError`` or ``EventLoopError`` of :mod:`simdrive`.
+    """
+
+    def __init__(self, options: Options) -> None:
+        loop = asyncio.get_running_loop()
+        watcher = None if _watches_descriptors(loop) else _Watcher(loop)
+        self._options = options
+        self._dialect = ""
+        self._pid = os.getpid()
+        self._core = AsyncCore(options, loop, watcher)
+
+    async def write(
+        self, key: Buffer, data: Buffer, *, timeout: _Timeout = ..., progress: Progress | None = None
+    ) -> None:
+        """Stores `data` under `key`, replacing what was there.
+
+        Both are locked until the call is over, and a part of it that was sent.
+
+        Raises ``InvalidKeyError`` and ``InvalidValueError`` (empty, the single byte 00, or too large) before a byte is
+        sent, ``TypeError`` for ``str``.
+        """
+        call = self._calls.write(key, data, timeout, progress)
+        try:
+            await call.future
+        except BaseException as error:
+            self._core.leave(call, error)
+            raise
+
+    async def batch_write(
+        self,
+        items: Iterable[tuple[Buffer, Buffer]] | Mapping[Any, Buffer],
+        *,
+        timeout: _Timeout = ...,
+        progress: Progress | None = None,
+    ) -> None:
+        """Stores many pairs in one request; the last of equal keys wins.
+
+        Args:
+            items: pairs of key and value, or a mapping. A refused item refuses the whole batch.
+        """
+        call = self._calls.batch_write(items, timeout, progress)
+        try:
+            await call.future
+        except BaseException as error:
+            self._core.leave(call, error)
+            raise
+
+    @overload
+    async def read(
+        self,
+        key: Buffer,
+        *,
+        default: None = None,
+        out: Literal["bytes"] = "bytes",
+        timeout: _Timeout = ...,
+        progress: Progress | None = None,
+    ) -> bytes | None: ...
+    @overload
+    async def read(
+        self,
+        key: Buffer,
+        *,
+        default: _T,
+        out: Literal["bytes"] = "bytes",
+        timeout: _Timeout = ...,
+        progress: Progress | None = None,
+    ) -> bytes | _T: ...
+    @overload
+    async def read(
+        self,
+        key: Buffer,
+        *,
+        default: None = None,
+        out: Buffer,
+        timeout: _Timeout = ...,
+        progress: Progress | None = None,
+    ) -> int | None: ...
+    @overload
+    async def read(
+        self,
+        key: Buffer,
+        *,
+        default: _T,
+        out: Buffer,
+        timeout: _Timeout = ...,
+        progress: Progress | None = None,
+    ) -> int | _T: ...
+    async def read(
+        self,
+        key: Buffer,
+        *,
+        default: Any = None,
+        out: Any = "bytes",
+        timeout: _Timeout = ...,
+        progress: Progress | None = None,
+    ) -> Any:
+        """The value under `key`, or `default` if there is none.
+
+        Args:
+            out: ``"bytes"`` for a new bytes object, or a writable buffer to fill. It stays locked until the call is over;
+                after a timeout or a cancellation until the rest of a reply that has begun is there.
+
+        Returns:
+            bytes, or the number of bytes written to `out`.
+
+        Raises:
+            BufferTooSmallError: the value does not fit in `out` (a ``ValueError``).
+        """
+        call = self._calls.read(key, default, out, timeout, progress)
+        try:
+            return await call.future
+        except BaseException as error:
+            self._core.leave(call, error)
+            raise
+
+    async def batch_read(
+        self, keys: Iterable[Buffer], *, timeout: _Timeout = ..., progress: Progress | None = None
+    ) -> list[bytes | None]:
+        """The values under `keys` in one request: a list in the same order, with ``None`` where a key is absent."""
+        call = self._calls.batch_read(keys, timeout, progress)
+        try:
+            values: list[bytes | None] = await call.future
+        except BaseException as error:
+            self._core.leave(call, error)
+            raise
+        return values
+
+    @overload
+    async def batch_read_structured(
+        self, data: dict[_K, Any], *, timeout: _Timeout = ...
+    ) -> dict[_K, bytes | None]: ...
+    @overload
+    async def batch_read_structured(
+        self, data: list[dict[_K, Any]], *, timeout: _Timeout = ...
+    ) -> list[dict[_K, bytes | None]]: ...
+    async def batch_read_structured(self, data: Any, *, timeout: _Timeout = ...) -> Any:
+        """A dict, or a list of dicts, of the same shape as `data`, with each key replaced by the value stored under it.
+
+        Raises ``TypeError`` for any other shape.
+        """
+        rows = [data] if isinstance(data, dict) else data
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise TypeError(f"data must be a dict or a list of dicts, not {type(data).__name__}")
+        values = iter(await self.batch_read([key for row in rows for key in row.values()], timeout=timeout))
+        result = [{name: next(values) for name in row} for row in rows]
+        return result[0] if isinstance(data, dict) else result
+
+    async def delete(self, key: Buffer, *, timeout: _Timeout = ...) -> None:
+        """Removes `key`. No error if it is absent."""
+        await self._outcome(self._calls.delete(key, timeout))
+
+    async def exists(self, key: Buffer, *, timeout: _Timeout = ...) -> bool:
+        """Whether there is a value under `key`."""
+        call = self._calls.exists(key, timeout)
+        try:
+            found: bool = await call.future
+        except BaseException as error:
+            self._core.leave(call, error)
+            raise
+        return found
+
+    async def size(self, *, timeout: _Timeout = ...) -> int:
+        """The number of keys."""
+        return int(await self._outcome(self._calls.size(timeout)))
+
+    async def is_empty(self, *, timeout: _Timeout = ...) -> bool:
+        """Whether the store has no key."""
+        return bool(await self._outcome(self._calls.is_empty(timeout)))
+
+    async def file_size(self, *, timeout: _Timeout = ...) -> int:
+        """Bytes of the server's store file."""
+        return int(await self._outcome(self._calls.file_size(timeout)))
+
+    async def ping(self, *, timeout: _Timeout = ...) -> float:
+        """Seconds that one round trip to the server takes."""
+        started = time.perf_counter()
+        await self._outcome(self._calls.is_empty(timeout))
+        return time.perf_counter() - started
+
+    async def server_info(self, *, timeout: _Timeout = ...) -> ServerInfo:
+        """What is known of the server: a ``ServerInfo``."""
+        if not self._calls.dialect:
+            await self.ping(timeout=timeout)  # it is known once there is a connection again
+        return ServerInfo(
+            version=None, dialect=self._core.dialect, extensions=frozenset(), max_message=None, backend=None
+        )
+
+    async def close(self, *, timeout: float | None = None) -> None:
+        """Ends the connection. Calls under way raise ``ClosedError``. Closing twice is fine.
+
+        Args:
+            timeout: seconds that the server gets to confirm; ``None`` is the option ``close_timeout``.
+        """
+        self._in_loop("close")
+        ended = self._core.close()
+        try:
+            if ended is not None:
+                limit = self._options.close_timeout if timeout is None else timeout
+                await asyncio.wait([ended], timeout=limit)
+        finally:
+            self._core.stop()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.close()
+
+    @property
+    def options(self) -> Options:
+        """The ``Options`` the client was opened with."""
+        return self._options
+
+    @property
+    def closed(self) -> bool:
+        """Whether close() was called."""
+        return self._core.closed
+
+    def __bool__(self) -> Literal[True]:
+        """Always true."""
+        return True
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        raise TypeError("an AsyncClient belongs to its event loop and cannot be pickled; pickle its options")
+
+    def __repr__(self) -> str:
+        dialect = f"{self._dialect}, " if self._dialect else ""
+        return f"<simdrive.AsyncClient {self._options.url} ({dialect}{'closed' if self.closed else 'open'})>"
+
+    def __del__(self) -> None:
+        core = getattr(self, "_core", None)
+        if core is None or not core.is_watched or os.getpid() != self._pid:
+            return
+        warnings.warn(
+            f"unclosed {self!r}; use async with, or await close()", ResourceWarning, source=self, stacklevel=1
+        )
+        core.let_go()
+
+    @property
+    def _calls(self) -> AsyncCore:
+        if self._core.has_events():
+            self._note_events()
+        return self._core
+
+    async def _outcome(self, call: Any) -> Any:
+        try:
+            return await call.future
+        except BaseException as error:
+            self._core.leave(call, error)
+            raise
+
+    def _in_loop(self, op: str) -> None:
+        self._core.check_loop(op)
+
+    def _note_events(self, first: str = "") -> None:
+        if first:
+            self._dialect = self._core.dialect
+            log_connection(self._options.url, first, self._dialect, 0, 0.0)
+        for event in self._core.take_events():
+            if event["kind"] == "connected":
+                self._dialect = event["detail"]
+            log_connection(self._options.url, **event)
+
+    def _stats(self) -> dict[str, int]:
+        return self._core.stats()
+
+
+def _watches_descriptors(loop: asyncio.AbstractEventLoop) -> bool:
+    """Whether the loop can say when a descriptor is ready: Windows' proactor loop cannot."""
+    add_reader = getattr(type(loop), "add_reader", None)
+    return add_reader is not None and add_reader is not asyncio.AbstractEventLoop.add_reader
+
+
+class _Watcher:
+    """Waits for a connection on a thread, for loops that cannot watch descriptors: one wake-up for all that is due."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._go_on = threading.Semaphore(0)
+        self._stopped = False
+        self._in_round = False
+        self._core: AsyncCore | None = None
+
+    def start(self, core: AsyncCore) -> None:
+        self._core = core
+        threading.Thread(target=self._run, args=(core,), name="simdrive-watcher", daemon=True).start()
+
+    def go_on(self, changed: bool) -> None:
+        """The loop is through with a round, or wants something else to be watched."""
+        if self._in_round:
+            self._in_round = False
+            self._go_on.release()
+        elif changed and self._core is not None:
+            self._core.wake()
+
+    def stop(self) -> None:
+        self._stopped = True
+        if self._core is not None:
+            self._core.wake()
+        self._go_on.release()
+
+    def _round(self) -> None:
+        self._in_round = True
+        if self._core is not None:
+            self._core._ready()
+
+    def _run(self, core: AsyncCore) -> None:
+        while not self._stopped:
+            core.wait(1.0)
+            if self._stopped:
+                break
+            try:
+                self._loop.call_soon_threadsafe(self._round)
+            except RuntimeError:  # the loop is closed
+                break
+            self._go_on.acquire()
+        self._core = None
