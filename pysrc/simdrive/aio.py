@@ -50,10 +50,10 @@ async def aconnect(url: str | None = None, /, **options: Any) -> AsyncClient:
 
 
 class AsyncClient:
-    """A client of one server for one event loop, asyncio's or uvloop's. Made by :func:`aconnect`; ``async with`` closes.
+    """A client of one server for one event loop, of asyncio or uvloop. Made by :func:`aconnect`; ``async with`` closes.
 
-    The methods are those of :class:`simdrive.Client`, as coroutines, with the same arguments, results and errors; in the
-    place of ``len(client)`` and ``key in client`` are ``await client.size()`` and ``await client.exists(key)``. No
+    The methods are those of :class:`simdrive.Client`, as coroutines, with the same arguments, results and errors. For
+    ``len(client)`` and ``key in client`` are ``await client.size()`` and ``await client.exists(key)``. No
     thread stands between: the loop watches the connection, and its thread sends and receives. Requests that are made
     in one round of the loop leave together. More than ``max_inflight`` calls wait for their turn.
 
@@ -165,7 +165,7 @@ class AsyncClient:
         """The value under `key`, or `default` if there is none.
 
         Args:
-            out: ``"bytes"`` for a new bytes object, or a writable buffer to fill. It stays locked until the call is over;
+            out: ``"bytes"`` for a new bytes object, or a writable buffer to fill. It stays locked until the call ends;
                 after a timeout or a cancellation until the rest of a reply that has begun is there.
 
         Returns:
