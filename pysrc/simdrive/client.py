@@ -23,12 +23,13 @@ __all__ = ["Client", "Options", "ServerInfo", "connect"]
 
 _URL_VARIABLE = "SIMDRIVE_URL"
 
-# User info ends at the last @ of the authority. Where a slash in a password hides that, what follows the colon is no
-# port, and the last @ of all counts.
-_USER_INFO = re.compile(r"^((?:[^:/]*://)?)(?:[^/?#]*@|[^/?#@\[]*:(?!\d*[/?#]).*@)", re.DOTALL)
+# What stands before the last @ may hold a password, wherever that has its slashes and colons. No other scheme is shown:
+# it could be a part of one.
+_USER_INFO = re.compile(r"^((?:wss?://)?).*@", re.DOTALL | re.IGNORECASE)
 
 
-def _mask_user_info(url: str) -> str:
+def mask_user_info(url: str) -> str:
+    """The URL for people to see. An @ elsewhere is masked, too: a URL with one is refused in any case."""
     return _USER_INFO.sub(r"\1***@", url)
 
 
@@ -38,7 +39,7 @@ class Options:
 
     Attributes:
         url: ``ws://host[:port][/path]``; port 34129 and path ``/ws`` by default. A user and a password before the host
-            are refused; they show as ``***`` here, and so in every message.
+            are refused; they show as ``***`` here, and so in every message. So is any other @ (in a path it is %40).
         connect_timeout: name look-up, connect, upgrade and dialect probe together.
         timeout: one whole call, its retries and reconnects included.
         idle_timeout: the longest silence while a reply is due.
@@ -83,7 +84,7 @@ class Options:
             limit = 1 << 32 if name == "max_inflight" else 1 << 64
             if not 0 <= value < limit:
                 raise ConfigurationError(f"{name} must be a number of at least 0 and below {limit}, not {value}")
-        object.__setattr__(self, "url", _mask_user_info(self.url))
+        object.__setattr__(self, "url", mask_user_info(self.url))
 
     def replace(self, **changes: Any) -> Options:
         """A copy with some options changed."""

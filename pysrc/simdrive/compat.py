@@ -22,7 +22,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
 
-from simdrive.client import Client, Options
+from simdrive.client import Client, Options, mask_user_info
 from simdrive.errors import (
     ClosedError,
     ConfigurationError,
@@ -64,6 +64,8 @@ _BATCH_LIMIT = 60.0
 _CHECK_LIMIT = 5.0
 # The old client sends and takes what fits in memory. This is the most that the options may say, and sets nothing aside.
 _SIZE_LIMIT = 1 << 32
+_URI = re.compile(r"[!#-;=?-\[\]_a-z~]*")
+_AUTHORITY = re.compile(r"(\[[^\[\]]*\]|[^\[\]:%]*)(:[0-9]*)?")
 _HOST = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]", re.ASCII)
 
 
@@ -181,11 +183,19 @@ def _url(host: str, port: int) -> str:
     name = f"[{host}]" if ":" in host and not host.startswith("[") else host
     url = f"ws://{name}:{number}/ws"
     if not _HOST.fullmatch(name) or number == 0:
+        shown = mask_user_info(url)
         words = "is no address to connect to, refused (give a host name or an IP address, and a port from 1 on)"
-        error = BadAddressError(f"IO error: {url} {words}")
-        error.op, error.endpoint = "connect", url
+        kind = "IO" if _is_uri(f"{host}:{number}") else "HTTP format"
+        error = BadAddressError(f"{kind} error: {shown if shown.isprintable() else repr(shown)} {words}")
+        error.op, error.endpoint = "connect", shown
         raise error
     return url
+
+
+def _is_uri(address: str) -> bool:
+    """Whether the old client would have looked for the host; else it found fault with the URL, and said so."""
+    authority = re.split(r"[/?#]", address)[0].rpartition("@")[2]
+    return _URI.fullmatch(address) is not None and _AUTHORITY.fullmatch(authority) is not None
 
 
 class BaseDataStoreWsClient:
@@ -422,6 +432,7 @@ class _Finder(MetaPathFinder, Loader):
         for name in names:
             setattr(module, name, globals()[name])
         module.__dict__["__all__"] = list(exported)
+        module.__file__ = __file__  # programs print where it came from
         if module.__name__ == _PACKAGE:
             # Importing the old package imports both of its modules.
             for submodule in _MODULES:

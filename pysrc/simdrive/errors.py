@@ -223,7 +223,9 @@ def make_error(
     """
     known = Code(code)
     kind, advice = EXCEPTIONS[known]
-    where = f"{op or 'simdrive'} on {endpoint}" if endpoint else op or "simdrive"
+    where = op or "simdrive"
+    if endpoint:
+        where += f" on {endpoint if endpoint.isprintable() else repr(endpoint)}"
     text = f"{where}: {detail}"
     if cause is not None:
         text += f"; before: {cause.args[0]}"

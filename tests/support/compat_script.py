@@ -31,6 +31,7 @@ PHRASES = {
     "disconnected": r"client is disconnected",
     "timed out": r"^`[a-z_]+` operation timed out",
     "io error": r"^IO error: ",
+    "http format error": r"^HTTP format error: ",
     "refused": r"[Rr]efused",
     "already set": r"Failed to set logger.*already been set",
     "not callable": r"log_callback must be a callable function",

@@ -9,9 +9,37 @@ namespace {
 
 constexpr std::string_view kScheme = "ws://";
 
+/// In small letters or capitals: schemes are the same.
+bool begins_with(std::string_view url, std::string_view scheme) {
+  const auto small = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; };
+  return url.size() >= scheme.size() && std::equal(scheme.begin(), scheme.end(), url.begin(),
+                                                   [&](char want, char have) { return want == small(have); });
+}
+
+/// The URL on one short line. What stands before an @ may hold a password, wherever that has its slashes and colons.
+std::string shown_url(std::string_view url) {
+  std::string shown;
+  if (const auto at = url.rfind('@'); at != std::string_view::npos) {
+    for (const std::string_view scheme : {kScheme, std::string_view("wss://")}) {
+      if (begins_with(url, scheme)) shown = url.substr(0, scheme.size());
+    }
+    shown += "***";
+    url.remove_prefix(at);
+  }
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  for (const char c : url.substr(0, 200)) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte >= 0x20 && byte < 0x7f) {
+      shown += c;
+    } else {
+      shown.append("\\x").append(1, kDigits[byte >> 4]).append(1, kDigits[byte & 15]);
+    }
+  }
+  return shown;
+}
+
 Error bad_url(std::string_view url, std::string_view why) {
-  std::string shown(url.substr(0, 200));
-  std::replace_if(shown.begin(), shown.end(), [](char c) { return c < 0x20 || c == 0x7f; }, '?');
+  const std::string shown = shown_url(url);
   return {Errc::configuration, "'" + shown + "' is not a usable URL: " + std::string(why) +
                                    "; expected ws://host[:port][/path], for example ws://127.0.0.1:34129/ws"};
 }
@@ -28,11 +56,15 @@ std::string Endpoint::text() const {
 }
 
 Result<Endpoint> parse_url(std::string_view url) {
-  if (url.substr(0, kScheme.size()) != kScheme) {
-    if (url.substr(0, 6) == "wss://") return bad_url(url, "this build has no TLS");
+  if (!begins_with(url, kScheme)) {
+    if (begins_with(url, "wss://")) return bad_url(url, "this build has no TLS");
     return bad_url(url, "the scheme is not ws://");
   }
   if (!printable(url)) return bad_url(url, "it holds spaces, control or non-ASCII characters");
+  // Also behind a slash, where it may be that of a password: such a URL must not be taken for another host and a path.
+  if (url.find('@') != std::string_view::npos) {
+    return bad_url(url, "user names are not supported (in a path, @ is written %40)");
+  }
   std::string_view rest = url.substr(kScheme.size());
   Endpoint e;
   if (const auto slash = rest.find('/'); slash != std::string_view::npos) {
@@ -42,7 +74,6 @@ Result<Endpoint> parse_url(std::string_view url) {
   if (rest.find_first_of("?#") != std::string_view::npos || e.path.find_first_of("?#") != std::string::npos) {
     return bad_url(url, "a query or a fragment is not supported");
   }
-  if (rest.find('@') != std::string_view::npos) return bad_url(url, "user names are not supported");
   std::string_view port;
   if (!rest.empty() && rest.front() == '[') {
     const auto close = rest.find(']');

@@ -66,13 +66,17 @@ def test_options(peer: FaultPeer) -> None:
         (f"ws://user:a/{SECRET}@host/ws", "ws://***@host/ws"),
         (f"ws://user:{SECRET}#1@host/ws", "ws://***@host/ws"),
         (f"ws://user:{SECRET}\n1@host/ws", "ws://***@host/ws"),
-        (f"wss://user:{SECRET}@[::1]:80/a@b", "wss://***@[::1]:80/a@b"),
+        (f"wss://user:{SECRET}@[::1]:80/ab", "wss://***@[::1]:80/ab"),
+        (f"WS://user:{SECRET}@host", "WS://***@host"),
         (f"user:{SECRET}@host", "***@host"),
+        (f"ws://user:p@{SECRET}/w@127.0.0.1:1/ws", "ws://***@127.0.0.1:1/ws"),
+        (f"ws://user:1@2/{SECRET}@host:1/ws", "ws://***@host:1/ws"),
+        (f"ws://user:1/{SECRET}@host/ws", "ws://***@host/ws"),
+        (f"//user:{SECRET}@host/ws", "***@host/ws"),
+        (f"ws:/user:{SECRET}@host/ws", "***@host/ws"),
+        (f"{SECRET}://x@host", "***@host"),
+        (f"ws://host/?{SECRET}@host", "ws://***@host"),
         ("ws://***@host", "ws://***@host"),
-        # An @ that hides nothing.
-        ("ws://host/a@b", "ws://host/a@b"),
-        ("ws://host:80/a@b", "ws://host:80/a@b"),
-        ("ws://[::1]:80/a@b", "ws://[::1]:80/a@b"),
         ("ws://host:80", "ws://host:80"),
         ("host:80", "host:80"),
         ("", ""),
@@ -87,13 +91,33 @@ def test_user_info_is_masked(url: str, shown: str) -> None:
 
 
 def test_no_message_holds_user_info(monkeypatch: pytest.MonkeyPatch) -> None:
-    url = f"ws://user:{SECRET}@{HOST}:{free_port()}/ws"
-    monkeypatch.setenv("SIMDRIVE_URL", url)
-    for arguments in ([url], []):
-        with pytest.raises(simdrive.ConfigurationError, match=r"\*\*\*@.*user names are not supported") as caught:
-            simdrive.connect(*arguments)
-        assert SECRET not in str(caught.value)
-        assert SECRET not in str(caught.value.endpoint)
+    end = f"@{HOST}:{free_port()}/ws"
+    for start in (
+        f"ws://user:{SECRET}",
+        f"WS://u:1@2/{SECRET}",
+        f"//user:{SECRET}",
+        f"ws:/u:{SECRET}",
+        f"ws://u:1/{SECRET}",
+    ):
+        monkeypatch.setenv("SIMDRIVE_URL", start + end)
+        for arguments in ([start + end], []):
+            refusal = "user names are not supported" if start.lower().startswith("ws://") else "the scheme is not ws://"
+            with pytest.raises(simdrive.ConfigurationError, match=rf"\*\*\*@.*{refusal}") as caught:
+                simdrive.connect(*arguments)
+            assert SECRET not in str(caught.value)
+            assert SECRET not in str(caught.value.endpoint)
+
+
+def test_the_scheme_in_capitals(peer: FaultPeer) -> None:
+    with simdrive.connect(peer.url.replace("ws:", "WS:")) as client:
+        assert client.ping() > 0
+
+
+def test_a_url_in_a_message_is_one_line() -> None:
+    with pytest.raises(simdrive.ConfigurationError) as caught:
+        simdrive.connect("ws://a\nb/ws")
+    assert str(caught.value).startswith(r"connect on 'ws://a\nb/ws': 'ws://a\x0ab/ws' is not a usable URL")
+    assert caught.value.endpoint == "ws://a\nb/ws"
 
 
 # ---- repr -----------------------------------------------------------------------------------------------------------

@@ -30,6 +30,9 @@ from support.fault_peer import Behaviour, Call, Connection, FaultPeer
 from support.ports import HOST, free_port, wait_until
 
 
+SECRET = "pa55word"  # noqa: S105  # nobody's
+
+
 def forget() -> None:
     """Take the stand-ins out of this process."""
     for name in [n for n in sys.modules if n == PACKAGE or n.startswith(PACKAGE + ".")]:
@@ -94,6 +97,7 @@ def test_all_ways_to_import(installed: None) -> None:
     assert names["TimeoutError"] is simdrive.TimeoutError
     assert names["setup_logging"] is compat.setup_logging
     assert getattr(names[PACKAGE], PACKAGE).__name__ == f"{PACKAGE}.{PACKAGE}"
+    assert {sys.modules[name].__file__ for name in MODULES} == {compat.__file__}
     star: dict[str, Any] = {}
     exec(f"from {PACKAGE} import *", star)  # noqa: S102
     assert sorted(set(star) - {"__builtins__"}) == sorted(names[PACKAGE].__all__)
@@ -209,13 +213,23 @@ def test_url_of_host_and_port() -> None:
 
 
 @pytest.mark.parametrize(
-    "host", ["", "a b", "user@host", "host/path", "host?x=1", "host#x", "h\u00e4st", "ws://h", "g:1"]
+    "host", ["", "user@host", f"user:{SECRET}@host", "host/path", "host?x=1", "host#x", "ws://h", "a!b", "[]"]
 )
 def test_no_address(host: str) -> None:
     with pytest.raises(OSError, match=r"^IO error: .* is no address") as caught:
         compat.DataStoreWsClient(host, 80)
     assert isinstance(caught.value, compat.BadAddressError)
     assert caught.value.op == "connect"
+    assert SECRET not in f"{caught.value} {caught.value.endpoint}"
+
+
+@pytest.mark.parametrize("host", ["a b", "h\u00e4st", "a\nb", "a{b", "%zz", "g:1", "[::1"])
+def test_no_url(host: str) -> None:
+    """The existing client has another phrase where the URL that it makes is none."""
+    with pytest.raises(OSError, match=r"^HTTP format error: .* is no address") as caught:
+        compat.DataStoreWsClient(host, 80)
+    assert isinstance(caught.value, compat.BadAddressError)
+    assert "\n" not in str(caught.value)
 
 
 def test_refused_connection_is_an_os_error() -> None:

@@ -476,22 +476,38 @@ TEST(UrlTest, PartsAndDefaults) {
   EXPECT_EQ(text("ws://host:1"), "ws://host:1/ws");
   EXPECT_EQ(text("ws://host:65535/a/b"), "ws://host:65535/a/b");
   EXPECT_EQ(text("ws://10.0.0.1:80/ws"), "ws://10.0.0.1:80/ws");
+  EXPECT_EQ(text("WS://host"), "ws://host:34129/ws");
+  EXPECT_EQ(text("Ws://Host/WS"), "ws://Host:34129/WS");
+  EXPECT_EQ(text("ws://host/a%40b"), "ws://host:34129/a%40b");
   EXPECT_EQ(text("ws://[::1]"), "ws://[::1]:34129/ws");
   EXPECT_EQ(text("ws://[::1]:99/x"), "ws://[::1]:99/x");
   EXPECT_EQ(client::parse_url("ws://[::1]:99")->host, "::1");
 }
 
 TEST(UrlTest, BadOnesAreRefusedWithAReason) {
-  for (const std::string_view url : {"",          "host",         "http://host",  "wss://host",  "WS://host",
-                                     "ws:/host",  "ws://",        "ws:///ws",     "ws://:80",    "ws://h:",
-                                     "ws://h:0",  "ws://h:65536", "ws://h:-1",    "ws://h:8x",   "ws://h:8:9",
-                                     "ws://u@h",  "ws://h?q",     "ws://h/ws?q",  "ws://h/ws#f", "ws://[::1",
-                                     "ws://[]",   "ws://[::1]x",  "ws://[::1]80", "ws://a b",    "ws://h/\n",
-                                     "ws://h\x80"}) {
+  for (const std::string_view url : {"",           "host",         "http://host",  "wss://host",  "WSS://host",
+                                     "ws:/host",   "ws://",        "ws:///ws",     "ws://:80",    "ws://h:",
+                                     "ws://h:0",   "ws://h:65536", "ws://h:-1",    "ws://h:8x",   "ws://h:8:9",
+                                     "ws://u@h",   "ws://h?q",     "ws://h/ws?q",  "ws://h/ws#f", "ws://[::1",
+                                     "ws://[]",    "ws://[::1]x",  "ws://[::1]80", "ws://a b",    "ws://h/\n",
+                                     "ws://h\x80", "ws:",          "ws://h/a@b"}) {
     const auto e = client::parse_url(url);
     ASSERT_FALSE(e.ok()) << url;
     EXPECT_EQ(e.error().code, Errc::configuration);
     EXPECT_NE(e.error().detail.find("expected ws://host"), std::string::npos);
+  }
+  EXPECT_EQ(client::parse_url("ws://h/\n\xe4").error().detail.substr(0, 19), "'ws://h/\\x0a\\xe4' i");
+}
+
+TEST(UrlTest, NoMessageHoldsAPassword) {
+  for (const std::string_view url :
+       {"ws://u:secret@h/ws", "ws://u:secret/w@127.0.0.1:1/ws", "ws://u:1@2/secret@h:1/ws", "//u:secret@h/ws",
+        "ws:/u:secret@h/ws", "ws://secret@h", "WS://u:secret@h", "wss://u:secret@h", "http://u:secret@h", "u:secret@h",
+        "secret://x@h", "ws://u:1/secret@h/ws", "ws://u:se\ncret@secret@h", "ws://h/?secret@h", "ws://u:#secret@h"}) {
+    const auto e = client::parse_url(url);
+    ASSERT_FALSE(e.ok()) << url;
+    EXPECT_EQ(e.error().detail.find("secret"), std::string::npos) << e.error().detail;
+    EXPECT_NE(e.error().detail.find("***@"), std::string::npos) << e.error().detail;
   }
 }
 
