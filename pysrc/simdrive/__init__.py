@@ -6,43 +6,46 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from simdrive._cli import loading as _loading
 
-from simdrive import hashing
-from simdrive._core import __version__
-from simdrive.buildinfo import BuildInfo, build_info
-from simdrive.client import Client, Options, ServerInfo, connect
-from simdrive.errors import (
-    BufferTooSmallError,
-    ClosedError,
-    ConfigurationError,
-    ConnectError,
-    ConnectionLostError,
-    ConnectTimeout,
-    EventLoopError,
-    HandshakeError,
-    InvalidKeyError,
-    InvalidValueError,
-    KeyNotFoundError,
-    OperationTimeout,
-    OutOfMemoryError,
-    OverloadError,
-    ProtocolError,
-    ProtocolMismatchError,
-    ServerError,
-    SimdriveError,
-    UnsupportedOperationError,
-)
-from simdrive.errors import (
-    ConnectionError as ConnectionError,
-)
-from simdrive.errors import (
-    TimeoutError as TimeoutError,
-)
-from simdrive.hashing import NamespaceHasher
-from simdrive.mapping import StoreMapping
-from simdrive.namespace import NamespacedClient
-from simdrive.retry import Retry
+with _loading.Loading():
+    from typing import TYPE_CHECKING, Any
+
+    from simdrive import hashing
+    from simdrive._core import __version__
+    from simdrive.buildinfo import BuildInfo, build_info
+    from simdrive.client import Client, Options, ServerInfo, connect
+    from simdrive.errors import (
+        BufferTooSmallError,
+        ClosedError,
+        ConfigurationError,
+        ConnectError,
+        ConnectionLostError,
+        ConnectTimeout,
+        EventLoopError,
+        HandshakeError,
+        InvalidKeyError,
+        InvalidValueError,
+        KeyNotFoundError,
+        OperationTimeout,
+        OutOfMemoryError,
+        OverloadError,
+        ProtocolError,
+        ProtocolMismatchError,
+        ServerError,
+        SimdriveError,
+        UnsupportedOperationError,
+    )
+    from simdrive.errors import (
+        ConnectionError as ConnectionError,
+    )
+    from simdrive.errors import (
+        TimeoutError as TimeoutError,
+    )
+    from simdrive.hashing import NamespaceHasher
+    from simdrive.mapping import StoreMapping
+    from simdrive.namespace import NamespacedClient
+    from simdrive.retry import Retry
 
 if TYPE_CHECKING:
     from simdrive.aio import AsyncClient, aconnect

@@ -104,6 +104,57 @@ def test_the_library_needs_no_extra() -> None:
     assert subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=30).returncode == 0
 
 
+# ---- while it is being loaded ---------------------------------------------------------------------------------------
+
+LAUNCHER = """
+import sys
+sys.argv[0] = sys.argv.pop(1)
+from simdrive.__main__ import main
+main()
+"""
+
+
+def launched(how: str) -> list[str]:
+    """As a module, or as the script that an installer makes."""
+    return PROGRAM if how == "-m" else [sys.executable, "-c", LAUNCHER, how]
+
+
+@pytest.mark.parametrize("how", ["-m", "/usr/bin/simdrive", "simdrive.exe"])
+def test_a_wrong_setting_is_one_line(how: str) -> None:
+    ended = subprocess.run(
+        [*launched(how), "len"], capture_output=True, text=True, timeout=30, env=environment(SIMDRIVE_SIMD="mmx")
+    )
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.startswith('simdrive: SIMDRIVE_SIMD: "mmx" is no backend; ')
+    assert ended.stderr.count("\n") == 1
+
+
+def test_a_wrong_setting_of_a_program_that_imports_the_library() -> None:
+    for words in (["-c", "import simdrive"], ["-c", LAUNCHER, "/usr/bin/other"]):
+        ended = subprocess.run(
+            [sys.executable, *words], capture_output=True, timeout=30, env=environment(SIMDRIVE_SIMD="mmx")
+        )
+        assert ended.returncode == 1
+        assert b"ConfigurationError" in ended.stderr
+
+
+@no_signals
+@pytest.mark.parametrize("how", ["-m", "/usr/bin/simdrive"])
+@pytest.mark.parametrize("module", ["dataclasses", "click"])
+def test_ctrl_c_while_it_is_loaded(tmp_path: Path, how: str, module: str) -> None:
+    """One of the library's imports, and one of the program's own."""
+    (tmp_path / f"{module}.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    ended = subprocess.run(
+        [*launched(how), "--help"],
+        capture_output=True,
+        timeout=30,
+        env=environment(PYTHONPATH=str(tmp_path)),
+        # A background job inherits that it is ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, b"", b"")
+
+
 # ---- ending early ---------------------------------------------------------------------------------------------------
 
 

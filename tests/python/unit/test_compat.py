@@ -29,7 +29,6 @@ from support.compat_surface import MODULES, PACKAGE, surface
 from support.fault_peer import Behaviour, Call, Connection, FaultPeer
 from support.ports import HOST, free_port, wait_until
 
-
 SECRET = "pa55word"  # noqa: S105  # nobody's
 
 
