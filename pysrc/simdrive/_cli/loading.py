@@ -1,15 +1,19 @@
 """What can go wrong while the command line is being loaded, before there is anything of it to deal with that.
 
-The package itself imports this first, since it is loaded before its ``__main__``. Standard library only.
+The package itself imports this first, since it is loaded before its ``__main__``. What this module imports is built in or
+there already: `signal` and `typing` take some milliseconds, in which Ctrl-C would still show a traceback.
 """
 
 from __future__ import annotations
 
+import _signal as signal  # type: ignore[import-not-found]
 import os
-import signal
 import sys
-from types import FrameType, TracebackType
-from typing import Any, NoReturn
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import FrameType, TracebackType
+    from typing import Any, NoReturn
 
 _NAME = "simdrive"
 _INTERRUPTED = 130
