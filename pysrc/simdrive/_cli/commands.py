@@ -15,7 +15,7 @@ import simdrive
 from simdrive.hashing import Hasher, NamespaceHasher
 
 from .failures import ABSENT
-from .files import STANDARD, read_pieces, read_source, write_file, write_output
+from .files import STANDARD, Output, read_pieces, read_source, resolve, write_file, write_output
 from .program import COMPLETE_VARIABLE, cli, command
 from .settings import Settings
 from .values import LONGEST_VALUE, refuse, value_fields
@@ -27,7 +27,7 @@ from .values import LONGEST_VALUE, refuse, value_fields
     "-o",
     "--output",
     metavar="FILE",
-    type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
+    type=Output(folder=False),
     help="Write the value to this file, which changes only if all of it arrives. '-' is standard output.",
 )
 def get(settings: Settings, key: str, output: Path | None) -> None:
@@ -47,7 +47,7 @@ def get(settings: Settings, key: str, output: Path | None) -> None:
     settings.attempt = f"get {settings.show(name)}"
     to_file = output is not None and output != STANDARD
     if output is not None and to_file:
-        check_folder(output)
+        check_output(output)
     with settings.connect() as client, settings.bar() as bar:
         value = client.read(name, **bar.arguments())
     fields: dict[str, Any] = {**settings.fields(name), "found": value is not None}
@@ -293,7 +293,8 @@ def completion(_settings: Settings, shell: str) -> None:
     write_output(script.encode())
 
 
-def check_folder(path: Path) -> None:
+def check_output(path: Path) -> None:
     """Fails before a transfer whose result could not be written."""
     if not path.parent.is_dir():
         raise click.ClickException(f"there is no folder {path.parent} for {path.name} (make it, or check the path)")
+    resolve(path)

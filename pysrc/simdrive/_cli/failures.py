@@ -36,6 +36,12 @@ _KINDS: list[tuple[type[errors.SimdriveError], int, str]] = [
     (errors.ServerError, SERVER, "see the server's log"),
     (errors.SimdriveError, SERVER, "see the server's log, or report it as a bug"),
 ]
+# Why there is no connection any more.
+_KINDS_AWAY: dict[type[BaseException], str] = {
+    errors.ConnectTimeout: "check that the server runs, and the network",
+    errors.HandshakeError: "check that a SIMD R Drive server still runs there",
+    errors.ProtocolMismatchError: "check that a SIMD R Drive server still runs there",
+}
 _WRITES = frozenset({"write", "batch_write", "delete"})
 
 
@@ -68,15 +74,31 @@ def explain(error: BaseException, attempt: str) -> tuple[int, str]:
 
 
 def _explain_ours(error: errors.SimdriveError, attempt: str) -> tuple[int, str]:
-    text = str(error)
-    # Not only at its end: the message may hold that of an earlier failure.
-    for _, advice in errors.EXCEPTIONS.values():
-        text = text.replace(f" ({advice})", "") if advice else text
+    text = _plain(error)
     # A write that failed on the way must say whether it may have happened.
     if error.op in _WRITES and error.outcome == "unknown" and "applied" not in text:
         text += "; it may or may not have been applied"
     code, advice = next((code, advice) for kind, code, advice in _KINDS if isinstance(error, kind))
+    if isinstance(error, errors.OperationTimeout) and isinstance(error.__cause__, errors.SimdriveError):
+        text, advice = _no_connection(error, error.__cause__, text)
     return code, _line(attempt, text, advice)
+
+
+def _no_connection(error: errors.OperationTimeout, cause: errors.SimdriveError, text: str) -> tuple[str, str]:
+    """A time limit that passed while the client tried to connect again: why it could not is what helps."""
+    why = _plain(cause).split(f" on {cause.endpoint}: ", 1)[-1].partition("; it ")[0]
+    outcome = "; it " + text.rpartition("; it ")[2] if error.op in _WRITES else ""
+    where = f"{error.op} on {error.endpoint}: " if error.endpoint else ""
+    advice = _KINDS_AWAY.get(type(cause), "check that the server runs")
+    return f"{where}no connection for {round(error.elapsed, 1):g} s: {why}{outcome}", advice
+
+
+def _plain(error: errors.SimdriveError) -> str:
+    """The message without the library's advice, which may also be in the middle: behind that of an earlier failure."""
+    text = str(error)
+    for _, advice in errors.EXCEPTIONS.values():
+        text = text.replace(f" ({advice})", "") if advice else text
+    return text
 
 
 def _line(attempt: str, text: str, advice: str = "") -> str:

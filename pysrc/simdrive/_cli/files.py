@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
-import shutil
+import stat
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
+
+import click
 
 STANDARD = Path("-")
+
+
+class Output(click.Path):
+    """A file or a folder to write; it need not be there."""
+
+    def __init__(self, *, folder: bool) -> None:
+        super().__init__(file_okay=not folder, dir_okay=folder, readable=False, allow_dash=not folder, path_type=Path)
+        self._what = "a folder" if folder else "a file"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "":  # for pathlib it is the folder that one is in
+            raise click.UsageError(f"-o needs the name of {self._what}.", ctx)
+        return super().convert(value, param, ctx)
 
 
 def _open(stream: TextIO | None, name: str) -> TextIO:
     # Python has None for a stream that was closed when the program started.
     if stream is None:
-        raise OSError(errno.EBADF, "it is closed", name)
+        raise click.ClickException(f"{name} is closed")
     return stream
 
 
@@ -48,25 +64,64 @@ def write_output(data: bytes) -> None:
     output.flush()
 
 
+def resolve(path: Path) -> tuple[Path | None, int | None]:
+    """The file behind the links, or None: what has to be written to as it is; and the mode of what is there.
+
+    That is all but regular files. What ``/dev/stdout`` or ``/dev/fd/63`` leads to may have a name that is none, such as
+    ``pipe:[123]``.
+
+    Raises:
+        OSError: links that go in a circle, a folder that cannot be entered.
+    """
+    target = Path(os.path.realpath(path))
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return target, None
+    mode = stat.S_IMODE(found.st_mode)
+    if not stat.S_ISREG(found.st_mode):
+        return None, mode
+    try:
+        named = os.path.samestat(target.stat(), found)
+    except OSError:
+        named = False  # it was removed while open
+    return target if named else None, mode
+
+
 def write_file(path: Path, data: bytes) -> None:
     """Make the file hold these bytes, or change nothing.
 
     They go to a temporary file in the same folder, which then takes the name; it is removed whatever ends this early.
-    A link is followed. What is no regular file, such as a device, is written to as it is.
+    A link is followed. What is no regular file, such as a device or a pipe, is written to as it is.
     """
-    target = Path(os.path.realpath(path))
-    exists = target.exists()
-    if exists and not target.is_file():
-        with target.open("wb") as special:
-            special.write(data)
-        return
+    try:
+        target, mode = resolve(path)
+        if target is None:
+            with path.open("wb") as special:
+                special.write(data)
+        else:
+            _replace(target, data, 0o666 & ~_umask() if mode is None else mode)
+    except OSError as error:
+        # By the name that people gave, not by that of the temporary file.
+        raise OSError(error.errno or errno.EIO, error.strerror or str(error), str(path)) from error
+
+
+def _replace(target: Path, data: bytes, mode: int) -> None:
     temporary = target.with_name(f".simdrive-{os.urandom(8).hex()}.part")
     try:
-        with temporary.open("xb") as file:
+        # The value is for nobody else until all of it is there: what it replaces may be private.
+        number = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
+        with os.fdopen(number, "wb") as file:
             file.write(data)
-        if exists:
-            shutil.copymode(target, temporary)
+        with contextlib.suppress(PermissionError):  # a file system without modes
+            temporary.chmod(mode)
         temporary.replace(target)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def _umask() -> int:
+    mask = os.umask(0o077)  # there is no other way to ask for it
+    os.umask(mask)
+    return mask

@@ -29,7 +29,7 @@ def parse_key(text: str, form: str) -> bytes:
         try:
             return bytes.fromhex(text)
         except ValueError:
-            raise ValueError(f"{text!r} is not an even number of hexadecimal digits") from None
+            raise ValueError(f"{text!r} is not hexadecimal (two digits for each byte, without 0x or colons)") from None
     if form == "base64":
         try:
             return base64.b64decode(os.fsencode(text).replace(b"-", b"+").replace(b"_", b"/"), validate=True)
@@ -51,9 +51,13 @@ def key_fields(key: bytes, form: str) -> dict[str, str]:
 
 
 def show_key(key: bytes, form: str) -> str:
-    """A key for a message, cut to one short line."""
-    text = key_fields(key, form)["key"]
-    return ascii(text if len(text) <= 60 else text[:57] + "...")
+    """A key for a message, cut to one short line that standard error can show."""
+    fields = key_fields(key, form)
+    text = fields["key"] if len(fields["key"]) <= 60 else fields["key"][:57] + "..."
+    if fields["key_encoding"] == "base64" and form != "base64":
+        return f"base64:{text}"
+    encoding = getattr(sys.stderr, "encoding", None) or "ascii"
+    return repr(text).encode(encoding, "backslashreplace").decode(encoding)
 
 
 def file_name(key: bytes) -> str:

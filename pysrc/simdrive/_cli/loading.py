@@ -1,7 +1,7 @@
 """What can go wrong while the command line is being loaded, before there is anything of it to deal with that.
 
-The package itself imports this first, since it is loaded before its ``__main__``. What this module imports is built in or
-there already: `signal` and `typing` take some milliseconds, in which Ctrl-C would still show a traceback.
+The package itself imports this first, since it is loaded before its ``__main__``. What this module imports is built in
+or there already: `signal` and `typing` take some milliseconds, in which Ctrl-C would still show a traceback.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from .failures import ABSENT
-from .files import write_file
+from .files import Output, write_file
 from .keys import file_name, key_of_name, same_file
 from .program import command
 from .settings import Settings, counted
@@ -29,7 +29,7 @@ _WRITE_GROUP = 4096
     "-o",
     "--output",
     metavar="DIR",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=Output(folder=True),
     help="Write each value to a file of this folder, which is made if needed.",
 )
 def mget(settings: Settings, keys: tuple[str, ...], output: Path | None) -> None:
@@ -174,7 +174,7 @@ class Scan:
             elif entry.is_file():
                 self._file(entry, prefix)
             else:
-                self.skipped += 1
+                self._special(entry)
 
     def check(self) -> None:
         """Two files never stand for one key silently."""
@@ -183,6 +183,13 @@ class Scan:
             other = seen.setdefault(file.key, file.path)
             if other is not file.path:
                 raise click.UsageError(f"{other} and {file.path} have the same key.")
+
+    def _special(self, entry: os.DirEntry[str]) -> None:
+        try:
+            entry.stat()
+        except FileNotFoundError:
+            raise click.ClickException(f"{entry.path} is a link to nothing (mend it, or remove it)") from None
+        self.skipped += 1
 
     def _file(self, entry: os.DirEntry[str], prefix: bytes) -> None:
         path, size = Path(entry.path), entry.stat().st_size

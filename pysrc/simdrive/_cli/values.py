@@ -19,9 +19,12 @@ def value_fields(value: bytes) -> dict[str, Any]:
 
 def refuse(value: bytes, source: str, *, advice: str = "") -> None:
     """Stops before anything is sent if the store would refuse the value."""
-    what = {b"": "is empty", b"\0": "is the single byte 00"}.get(value)
+    what = {
+        b"": "is empty, and the store takes no empty value",
+        b"\0": "is the single byte 00, which the store does not take",
+    }.get(value)
     if what is None and len(value) > LONGEST_VALUE:
         raise click.ClickException(f"{source} is longer than the longest value, {LONGEST_VALUE} bytes")
     if what is not None:
         end = f" (give another value{', ' + advice if advice else ''})"
-        raise click.ClickException(f"{source} {what}; the store takes neither empty values nor the single byte 00{end}")
+        raise click.ClickException(f"{source} {what}{end}")

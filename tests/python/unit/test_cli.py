@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import random
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -140,7 +141,8 @@ def test_put_of_what_the_store_refuses(run: Run, peer: FaultPeer, tmp_path: Path
     (tmp_path / "in").write_bytes(value)
     for arguments, source in ((["put", "k"], "standard input"), (["put", "k", "in"], "in")):
         line = one_line(run(*arguments, url=peer.url, code=2, data=value))
-        assert f"put 'k': {source} {what}; the store takes neither empty values nor the single byte 00" in line
+        assert line.startswith(f"simdrive: put 'k': {source} {what}")
+        assert line.count("byte 00") == what.count("byte 00")
     assert peer.connections == 0
 
 
@@ -151,6 +153,28 @@ def test_put_of_a_file_that_is_not_there(run: Run, peer: FaultPeer) -> None:
 def test_get_into_a_folder_that_is_not_there(run: Run, peer: FaultPeer) -> None:
     assert "there is no folder" in one_line(run("get", "k", "-o", "no/such", url=peer.url, code=2))
     assert peer.connections == 0
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege on Windows")
+def test_get_onto_a_link_to_itself(run: Run, peer: FaultPeer, tmp_path: Path) -> None:
+    peer.store.entries[b"k"] = b"value"
+    (tmp_path / "loop").symlink_to("loop")
+    assert "loop (check the path" in one_line(run("get", "k", "-o", "loop", url=peer.url, code=2))
+    assert peer.connections == 0
+    run("mget", "k", "-o", ".", url=peer.url)
+    (tmp_path / "k").unlink()
+    (tmp_path / "k").symlink_to("k")
+    one_line(run("mget", "k", "-o", ".", url=peer.url, code=2))
+    assert (tmp_path / "loop").is_symlink()
+    assert (tmp_path / "k").is_symlink()
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="no folder that nobody can write to")
+def test_get_into_a_folder_that_takes_no_files(run: Run, peer: FaultPeer) -> None:
+    peer.store.entries[b"k"] = b"value"
+    line = one_line(run("get", "k", "-o", "/proc/a", url=peer.url, code=2))
+    assert "/proc/a (check the path" in line
+    assert ".part" not in line
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
@@ -208,13 +232,17 @@ def test_a_key_that_is_no_text(run: Run, peer: FaultPeer) -> None:
     assert peer.store.entries == {b"\xff\xfe": b"value"}
     shown = document(run("get", "--json", os.fsdecode(b"\xff\xfe"), url=peer.url))
     assert (shown["key"], shown["key_encoding"]) == ("//4=", "base64")
+    absent = run("get", os.fsdecode(b"caf\xe9"), url=peer.url, code=1)
+    assert absent.stderr == "simdrive: get base64:Y2Fm6Q==: no such key\n"
 
 
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["get", "--hex", "0"], "'0' is not an even number of hexadecimal digits"),
-        (["get", "--hex", "zz"], "hexadecimal"),
+        (["get", "--hex", "0"], "'0' is not hexadecimal (two digits for each byte, without 0x or colons)"),
+        (["get", "--hex", "zz"], "'zz' is not hexadecimal (two digits"),
+        (["get", "k", "-o", ""], "get: -o needs the name of a file (see"),
+        (["mget", "k", "-o", ""], "mget: -o needs the name of a folder (see"),
         (["get", "--base64", "AP8"], "is not base64"),
         (["get", "--base64", "a*b="], "is not base64"),
         (["get", "--hex", "--base64", "00"], "exclude each other"),
@@ -368,6 +396,15 @@ def test_mput_and_links(run: Run, peer: FaultPeer, tree: Path) -> None:
     shown = document(run("mput", "-r", "--json", tree, url=peer.url))
     assert (shown["files"], shown["skipped"], shown["folders"]) == (6, 1, 1)
     assert peer.store.entries[b"link"] == b"file a"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege on Windows")
+@pytest.mark.parametrize("target", ["nowhere", "broken"])
+def test_mput_sends_nothing_if_a_link_is_broken(run: Run, peer: FaultPeer, tree: Path, target: str) -> None:
+    (tree / "broken").symlink_to(tree / target)
+    for options in ([], ["--skip-empty"], ["-r"]):
+        assert "broken" in one_line(run("mput", *options, tree, url=peer.url, code=2))
+    assert peer.connections == 0
 
 
 def test_mput_says_how_far_it_came(run: Run, tree: Path) -> None:
@@ -584,6 +621,18 @@ def test_faults(run: Run, behaviour: Behaviour, code: int, says: str) -> None:
         line = one_line(run("put", "k", "--timeout", "0.4", url=peer.url, code=code))
         assert "put 'k': " in line
         assert says in line.replace("nothing alters", "altered")
+
+
+def test_the_server_stays_away(run: Run) -> None:
+    def leave(connection: Connection, call: Call) -> None:
+        connection.peer._listener.shutdown(socket.SHUT_RDWR)
+        connection.peer._listener.close()
+        connection.reset()
+
+    with FaultPeer(then=always(leave)) as peer:
+        line = one_line(run("get", "k", "--timeout", "1.5", url=peer.url, code=4))
+    what = f"get 'k': read on {peer.url}: no connection for 1.5 s: Connection refused"
+    assert line == f"simdrive: {what} (check that the server runs)\n"
 
 
 @pytest.mark.usefixtures("peer")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import stat
@@ -72,9 +73,26 @@ def test_names_that_differ_in_case_only() -> None:
 
 def test_keys_in_messages_are_one_short_line() -> None:
     assert show_key(b"a\nb", "text") == r"'a\nb'"
-    assert show_key("\u00e4".encode(), "text") == r"'\xe4'"
     assert show_key(b"\xff", "hex") == "'ff'"
+    assert show_key(b"caf\xe9", "text") == "base64:Y2Fm6Q=="
+    assert show_key(b"caf\xe9", "base64") == "'Y2Fm6Q=='"
     assert len(show_key(b"k" * 1000, "text")) == 62
+
+
+@pytest.mark.parametrize(
+    ("encoding", "shown"),
+    [
+        ("utf-8", "'\u00e4\u20ac\\x1b\\u202e'"),
+        ("latin-1", "'\u00e4\\u20ac\\x1b\\u202e'"),
+        ("ascii", "'\\xe4\\u20ac\\x1b\\u202e'"),
+        (None, "'\\xe4\\u20ac\\x1b\\u202e'"),
+    ],
+)
+def test_keys_are_shown_as_typed(monkeypatch: pytest.MonkeyPatch, encoding: str | None, shown: str) -> None:
+    """But nothing that moves the cursor or turns the text around, and nothing that the terminal cannot show."""
+    stream = None if encoding is None else io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    monkeypatch.setattr("sys.stderr", stream)
+    assert show_key("\u00e4\u20ac\x1b\u202e".encode(), "text") == shown
 
 
 # ---- files that change as a whole or not at all ---------------------------------------------------------------------
@@ -95,6 +113,33 @@ def test_write_file_keeps_the_mode_and_follows_links(tmp_path: Path) -> None:
         assert link.is_symlink()
         assert stat.S_IMODE(target.stat().st_mode) == 0o640
     assert {path.name for path in tmp_path.iterdir()} <= {"target", "link"}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no modes")
+@pytest.mark.parametrize("old", [None, 0o600, 0o640, 0o777, 0o444])
+def test_a_value_is_private_until_it_is_complete(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, old: int | None
+) -> None:
+    target = tmp_path / "target"
+    if old is not None:
+        target.write_bytes(b"old")
+        target.chmod(old)
+    modes = []
+
+    def watched(number: int, mode: str) -> Any:
+        modes.append(stat.S_IMODE(os.fstat(number).st_mode))
+        return fdopen(number, mode)
+
+    fdopen = os.fdopen
+    monkeypatch.setattr(os, "fdopen", watched)
+    before = os.umask(0o027)
+    try:
+        files.write_file(target, b"new")
+        assert os.umask(0o027) == 0o027
+    finally:
+        os.umask(before)
+    assert modes == [0o600]
+    assert stat.S_IMODE(target.stat().st_mode) == (0o640 if old is None else old)
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(143), OSError(28, "No space left on device")])
@@ -126,10 +171,11 @@ def test_a_device_is_written_to_as_it_is(tmp_path: Path) -> None:
 
 def test_closed_streams(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdout", None)
-    with pytest.raises(OSError, match="it is closed: 'standard output'"):
+    with pytest.raises(click.ClickException, match=r"^standard output is closed$") as caught:
         files.write_output(b"x")
+    assert failures.explain(caught.value, "get 'k'") == (2, "simdrive: get 'k': standard output is closed")
     monkeypatch.setattr("sys.stdin", None)
-    with pytest.raises(OSError, match="it is closed: 'standard input'"):
+    with pytest.raises(click.ClickException, match=r"^standard input is closed$"):
         files.read_source(files.STANDARD)
 
 
@@ -176,6 +222,36 @@ def test_advice_is_of_the_command_line(code: errors.Code) -> None:
     assert line.endswith(")")
     for word in ("timeout=", "connect_timeout", "max_inflight", "wire="):
         assert word not in line
+
+
+@pytest.mark.parametrize(
+    ("code", "advice"),
+    [
+        (errors.Code.connect_failed, "check that the server runs"),
+        (errors.Code.connection_lost, "check that the server runs"),
+        (errors.Code.connect_timeout, "check that the server runs, and the network"),
+        (errors.Code.handshake_failed, "check that a SIMD R Drive server still runs there"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("unknown", "outcome"), [(False, "it was not applied"), (True, "it may or may not have been applied")]
+)
+def test_no_connection_until_the_deadline(code: errors.Code, advice: str, unknown: bool, outcome: str) -> None:
+    where = "ws://h:1/ws"
+    cause = errors.make_error(code, "why", op="write", endpoint=where)
+    text = "there was no connection until the deadline"
+    error = errors.make_error(
+        errors.Code.operation_timeout,
+        text,
+        op="write",
+        endpoint=where,
+        outcome_unknown=unknown,
+        elapsed=4.03,
+        cause=cause,
+        attempts=1 + unknown,
+    )
+    line = f"simdrive: put 'k': write on {where}: no connection for 4 s: why; {outcome} ({advice})"
+    assert failures.explain(error, "put 'k'") == (failures.TIMEOUT, line)
 
 
 def test_other_errors() -> None:

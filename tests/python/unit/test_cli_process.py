@@ -173,6 +173,35 @@ def test_a_reader_that_has_enough(peer: FaultPeer, words: list[str]) -> None:
     assert (ended.returncode, ended.stderr) == (141, b"")
 
 
+@pytest.mark.skipif(not Path("/dev/fd").exists(), reason="descriptors have no names")
+def test_a_pipe_with_a_name(peer: FaultPeer, tmp_path: Path) -> None:
+    value = ALL_BYTES * 2000
+    peer.store.entries[b"k"] = value
+    got = run("get", "k", "-o", "/dev/stdout", peer=peer)
+    assert (got.returncode, got.stdout, got.stderr) == (0, value, b"")
+    with (tmp_path / "plain").open("wb") as plain:
+        ended = subprocess.run(
+            [*PROGRAM, "get", "k", "-o", "/dev/stdout"], stdout=plain, timeout=30, env=environment(peer)
+        )
+    assert (ended.returncode, (tmp_path / "plain").read_bytes()) == (0, value)
+    with (tmp_path / "gone").open("w+b") as gone:
+        (tmp_path / "gone").unlink()
+        ended = subprocess.run(
+            [*PROGRAM, "get", "k", "-o", "/dev/stdout"], stdout=gone, timeout=30, env=environment(peer)
+        )
+        assert (ended.returncode, gone.read()) == (0, value)
+    assert [path.name for path in tmp_path.iterdir()] == ["plain"]
+
+
+@pytest.mark.skipif(shutil.which("bash") is None or os.name == "nt", reason="no bash")
+def test_process_substitution(peer: FaultPeer, tmp_path: Path) -> None:
+    peer.store.entries[b"k"] = ALL_BYTES
+    script = f'"{sys.executable}" -m simdrive get k -o >(cat > copy; echo done) | cat'
+    ended = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, timeout=30, env=environment(peer))
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, b"done\n", b"")
+    assert (tmp_path / "copy").read_bytes() == ALL_BYTES
+
+
 def half_a_value(connection: Connection, call: Call) -> None:
     """The first half of the reply, and then nothing."""
     value = bytes(1 << 20)
