@@ -17,7 +17,7 @@ from simdrive.retry import Retry
 from simdrive.streams import Streams
 
 if TYPE_CHECKING:
-    from typing_extensions import Buffer
+    from typing_extensions import Buffer, Self
 
 __all__ = ["Client", "Options", "ServerInfo", "connect"]
 
@@ -133,6 +133,11 @@ class Client(_core.Client, Streams):
 
     __slots__ = ("_seen_dialect",)
 
+    def __new__(cls, options: Options | None = None) -> Self:
+        if not isinstance(options, Options):
+            raise TypeError("Client takes simdrive.Options; use simdrive.connect(url)")
+        return super().__new__(cls, options)
+
     def __init__(self, options: Options) -> None:  # noqa: ARG002  # used by __new__
         super().__init__()
         # Answered without the server, unless the connection is gone already.
@@ -192,6 +197,8 @@ def connect(url: str | None = None, /, **options: Any) -> Client:
 
 def options_for(url: str | None, options: dict[str, Any]) -> Options:
     """The options that the arguments of `connect` say."""
+    if "url" in options:
+        raise ConfigurationError('the URL is positional: connect("ws://127.0.0.1:34129/ws"), without url=')
     if url is None:
         url = os.environ.get(_URL_VARIABLE) or Options.url
     known = {field.name for field in fields(Options)} - {"url"}

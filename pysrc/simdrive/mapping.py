@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeVar, overload
 from simdrive.errors import KeyNotFoundError, UnsupportedOperationError
 
 if TYPE_CHECKING:
-    from typing_extensions import Buffer
+    from typing_extensions import Buffer, Self
 
     from simdrive.client import Options
 
@@ -40,6 +40,7 @@ class _Calls(Protocol):
     def delete(self, key: Buffer) -> None: ...
     def exists(self, key: Buffer) -> bool: ...
     def __len__(self) -> int: ...
+    def close(self) -> None: ...
 
 
 class StoreMapping(MutableMapping[bytes, bytes]):
@@ -55,14 +56,18 @@ class StoreMapping(MutableMapping[bytes, bytes]):
     - ``update()`` is one batch: either all of it is stored or nothing.
     - ``len()`` asks the server, and counts the whole store; a mapping of a namespace has no length.
 
+    `close`, also by ``with``, closes what the mapping owns. That is nothing, unless it was unpickled: then it owns the
+    client that was opened for it.
+
     Args:
         client: a client or a namespace. The mapping does not own it.
     """
 
-    __slots__ = ("_client",)
+    __slots__ = ("_client", "_owns")
 
     def __init__(self, client: _Calls) -> None:
         self._client = client
+        self._owns = False
 
     def __getitem__(self, key: Buffer) -> bytes:
         """The value under `key`; ``KeyNotFoundError`` (a ``KeyError``) if there is none."""
@@ -132,7 +137,8 @@ class StoreMapping(MutableMapping[bytes, bytes]):
             named: refused, since names are ``str``.
 
         Raises:
-            TypeError: a key or a value is not bytes-like.
+            TypeError: a key or a value is not bytes-like, or there are no pairs.
+            ValueError: a pair has not two parts.
             InvalidValueError: a value is refused, and with it the whole batch.
         """
         if named:
@@ -142,7 +148,9 @@ class StoreMapping(MutableMapping[bytes, bytes]):
         elif hasattr(other, "keys"):
             pairs = [(key, other[key]) for key in other.keys()]  # noqa: SIM118  # perhaps no mapping
         else:
-            pairs = list(other)
+            if isinstance(other, (str, bytes, bytearray, memoryview)):
+                raise TypeError(f"update takes a mapping, or pairs of key and value, not {type(other).__name__}")
+            pairs = [_pair(index, item) for index, item in enumerate(other)]
         if pairs:
             self._client.batch_write(pairs)
 
@@ -170,6 +178,23 @@ class StoreMapping(MutableMapping[bytes, bytes]):
         """Raises ``UnsupportedOperationError``."""
         self._cannot_list("clear")
 
+    def close(self) -> None:
+        """Closes the client if this mapping was unpickled; else nothing, since it is somebody else's. Twice is fine."""
+        if self._owns:
+            self._client.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def __copy__(self) -> StoreMapping:
+        return StoreMapping(self._client)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _unpickled, (self._client,)
+
     def __eq__(self, other: object) -> bool:
         if self is other or (isinstance(other, StoreMapping) and self._client is other._client):
             return True
@@ -192,3 +217,19 @@ class StoreMapping(MutableMapping[bytes, bytes]):
         error.op = op
         error.endpoint = endpoint
         raise error
+
+
+def _unpickled(client: _Calls) -> StoreMapping:
+    mapping = StoreMapping(client)
+    mapping._owns = True
+    return mapping
+
+
+def _pair(index: int, item: Any) -> tuple[Any, Any]:
+    wrong = f"item {index} must be a pair of key and value"
+    if isinstance(item, (str, bytes, bytearray, memoryview)) or not isinstance(item, Iterable):
+        raise TypeError(f"{wrong}, not {type(item).__name__}")
+    parts = tuple(item)
+    if len(parts) != 2:
+        raise ValueError(f"{wrong}; it has {len(parts)} {'part' if len(parts) == 1 else 'parts'}")
+    return parts[0], parts[1]

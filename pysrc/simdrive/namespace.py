@@ -30,8 +30,10 @@ class NamespacedClient(Streams):
     equal keys under other prefixes are other keys. That keeps apart users who mean no harm; it protects nothing.
 
     A view owns nothing: closing it, also by ``with``, ends the view but not the client, and closing the client ends
-    every view of it. The server does not know which keys are under a prefix: ``len()`` and `is_empty` raise
-    ``UnsupportedOperationError``; `file_size`, `ping` and `server_info` are those of the whole server.
+    every view of it. Only a view that was unpickled owns its client, which nobody else may know: closing it closes the
+    client, too, and so the other views of the same pickle. The server does not know which keys are under a prefix:
+    ``len()`` and `is_empty` raise ``UnsupportedOperationError``; `file_size`, `ping` and `server_info` are those of the
+    whole server.
 
     ``client.namespace(a).namespace(b)`` makes each key one of `b` first, and the result one of `a`: other keys than
     those of ``client.namespace(b).namespace(a)``.
@@ -41,12 +43,13 @@ class NamespacedClient(Streams):
         prefixes: bytes-like objects, the outermost first; at least one.
     """
 
-    __slots__ = ("__weakref__", "_calls", "_client", "_name", "_name_many", "_prefixes")
+    __slots__ = ("__weakref__", "_calls", "_client", "_name", "_name_many", "_owns", "_prefixes")
 
     def __init__(self, client: Client, prefixes: Iterable[Buffer]) -> None:
         prefixes = list(prefixes)
         hashers = [NamespaceHasher(prefix) for prefix in prefixes]
         self._client = client
+        self._owns = False
         self._calls: Any = client
         self._prefixes = tuple(memoryview(prefix).tobytes() for prefix in prefixes)
         self._name: Callable[[Buffer], bytes] = hashers[-1].namespace
@@ -233,9 +236,17 @@ class NamespacedClient(Streams):
         """The namespace as a ``MutableMapping`` of bytes to bytes."""
         return StoreMapping(self)
 
-    def close(self, *, timeout: float | None = None) -> None:  # noqa: ARG002  # as Client.close
-        """Ends this view; the client stays open. Later calls raise ``ClosedError``. Closing twice is fine."""
+    def close(self, *, timeout: float | None = None) -> None:
+        """Ends this view; the client stays open, unless this view was unpickled. Later calls raise ``ClosedError``.
+
+        Closing twice is fine.
+
+        Args:
+            timeout: as for ``Client.close``, if that is called.
+        """
         self._calls = _Closed(self.options.url)
+        if self._owns:
+            self._client.close(timeout=timeout)
 
     @property
     def options(self) -> Options:
@@ -253,8 +264,11 @@ class NamespacedClient(Streams):
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
+    def __copy__(self) -> NamespacedClient:
+        return NamespacedClient(self._client, self._prefixes)
+
     def __reduce__(self) -> tuple[Any, ...]:
-        return NamespacedClient, (self._client, self._prefixes)
+        return _unpickled, (self._client, self._prefixes)
 
     def __repr__(self) -> str:
         prefixes = "".join(f".namespace({prefix!r})" for prefix in self._prefixes)
@@ -269,6 +283,12 @@ class NamespacedClient(Streams):
         error.op = op
         error.endpoint = url
         raise error
+
+
+def _unpickled(client: Client, prefixes: Iterable[Buffer]) -> NamespacedClient:
+    view = NamespacedClient(client, prefixes)
+    view._owns = True
+    return view
 
 
 class _Closed:

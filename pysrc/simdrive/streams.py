@@ -83,7 +83,12 @@ class Streams:
                 f"source must be a file or an iterable of buffers, not {type(source).__name__}; use write()"
             )
         else:
-            for piece in source:
+            try:
+                pieces = iter(source)
+            except TypeError:
+                kind = type(source).__name__
+                raise TypeError(f"source must be an open file or an iterable of buffers, not {kind}") from None
+            for piece in pieces:
                 gathering.add(piece)
         value = gathering.finish()
         self.write(key, value, **given(timeout, progress))

@@ -12,6 +12,7 @@ import sys
 import warnings
 import weakref
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -52,6 +53,17 @@ def test_options(peer: FaultPeer) -> None:
     with simdrive.connect(peer.url, timeout=7, max_inflight=3) as client:
         assert client.options == simdrive.Options(url=peer.url, timeout=7, max_inflight=3)
         assert client.namespace(b"p").options is client.options
+
+
+@pytest.mark.parametrize("arguments", [(), ("ws://127.0.0.1:1/ws",), (None,), ({"url": "ws://127.0.0.1:1/ws"},)])
+def test_a_client_is_made_by_connect(arguments: tuple[Any, ...]) -> None:
+    with pytest.raises(TypeError, match=r"^Client takes simdrive\.Options; use simdrive\.connect\(url\)$"):
+        simdrive.Client(*arguments)
+
+
+def test_the_url_is_positional() -> None:
+    with pytest.raises(simdrive.ConfigurationError, match="the URL is positional"):
+        simdrive.connect(url="ws://127.0.0.1:1/ws")
 
 
 # ---- secrets --------------------------------------------------------------------------------------------------------

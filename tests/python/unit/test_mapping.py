@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections import UserDict
 from collections.abc import Callable, Iterator, MutableMapping
 from typing import Any
@@ -127,6 +128,39 @@ def test_a_refused_update_stores_nothing(peer: FaultPeer, mapping: StoreMapping)
     with pytest.raises(TypeError):
         mapping.update({"name": b"value"})
     assert methods(peer) == []
+
+
+@pytest.mark.parametrize(
+    ("other", "kind", "says"),
+    [
+        ([(b"a", b"1"), (b"b",)], ValueError, r"^item 1 must be a pair of key and value; it has 1 part$"),
+        ([(b"a", b"1", b"2")], ValueError, r"^item 0 must be a pair of key and value; it has 3 parts$"),
+        ([(b"a", b"1"), 5], TypeError, r"^item 1 must be a pair of key and value, not int$"),
+        ([b"ab"], TypeError, r"^item 0 must be a pair of key and value, not bytes$"),
+        (b"ab", TypeError, r"^update takes a mapping, or pairs of key and value, not bytes$"),
+        ("ab", TypeError, r"^update takes a mapping, or pairs of key and value, not str$"),
+        (5, TypeError, "not iterable"),
+    ],
+)
+def test_an_update_of_no_pairs(
+    peer: FaultPeer, mapping: StoreMapping, other: Any, kind: type[Exception], says: str
+) -> None:
+    with pytest.raises(kind, match=says):
+        mapping.update(other)
+    assert methods(peer) == []
+
+
+def test_closing_closes_nothing(peer: FaultPeer) -> None:
+    with simdrive.connect(peer.url) as client:
+        for owner in (client, client.namespace(b"a")):
+            with owner.mapping() as mapping:
+                mapping[b"key"] = b"value"
+            assert mapping[b"key"] == b"value"
+            with pickle.loads(pickle.dumps(mapping)) as other:  # noqa: S301
+                assert other[b"key"] == b"value"
+            with pytest.raises(simdrive.ClosedError):
+                other[b"key"]
+            assert mapping[b"key"] == b"value"
 
 
 # ---- what needs a list of the keys ----------------------------------------------------------------------------------

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+import gc
 import inspect
 import pickle
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -268,6 +271,48 @@ def test_pickling(peer: FaultPeer, client: simdrive.Client) -> None:
         assert third.read(b"key") is None
         assert peer.connections == 2  # of three objects: one client
     assert other.closed is True
+
+
+def reopened(thing: Any) -> Any:
+    return pickle.loads(pickle.dumps(thing))  # noqa: S301
+
+
+@pytest.mark.parametrize("mapping", [False, True])
+def test_what_was_unpickled_owns_its_client(peer: FaultPeer, client: simdrive.Client, mapping: bool) -> None:
+    """Nobody else can close it."""
+    view, inner = client.namespace(b"a"), client.namespace(b"a").namespace(b"b")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with reopened(view.mapping() if mapping else view) as first:
+            assert b"key" not in first
+        second = reopened(inner.mapping() if mapping else inner)
+        assert b"key" not in second
+        for each in (first, second):
+            each.close()
+            each.close()
+            with pytest.raises(simdrive.ClosedError):
+                b"key" in each  # noqa: B015
+        del first, second, each
+        gc.collect()
+    assert client.exists(b"key") is False
+
+
+def test_copies_share_the_client(peer: FaultPeer, client: simdrive.Client) -> None:
+    with reopened(client.namespace(b"a")) as owner:
+        view = client.namespace(b"a")
+        for thing in (view, owner, view.mapping(), owner.mapping(), client.mapping()):
+            with copy.copy(thing) as other:
+                assert type(other) is type(thing)
+                assert b"key" not in other
+            assert b"key" not in thing
+        with owner.namespace(b"b"):
+            pass
+        assert b"key" not in owner
+        with copy.deepcopy(owner) as other:
+            assert b"key" not in other
+        assert b"key" not in owner
+    assert client.closed is False
+    assert peer.connections == 3
 
 
 def test_repr(peer: FaultPeer, client: simdrive.Client) -> None:

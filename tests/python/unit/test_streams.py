@@ -177,6 +177,12 @@ def test_other_sources_are_refused(peer: FaultPeer, client: Any, wrong: Any) -> 
     assert peer.calls == []
 
 
+@pytest.mark.parametrize("wrong", [Path("file"), 5, None])
+def test_the_message_for_what_is_no_source(client: Any, wrong: Any) -> None:
+    with pytest.raises(TypeError, match=r"^source must be an open file or an iterable of buffers, not \w+$"):
+        client.write_stream(b"key", wrong)
+
+
 def test_the_message_for_text_mode(client: Any) -> None:
     with pytest.raises(TypeError, match="'rb'"):
         client.write_stream(b"key", io.StringIO("text"))
