@@ -15,6 +15,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -34,13 +35,20 @@ def check_matrix(root: Path) -> list[str]:
     """A selector that matches nothing is no error to cibuildwheel, so that every identifier is compared."""
     want = (root / MATRIX).read_text(encoding="utf-8").split()
     have: list[str] = []
+    if find_spec("cibuildwheel") is None:
+        raise SystemExit(
+            "release: matrix was not compared: it needs cibuildwheel (Python 3.11 or newer, and the group `dev`)"
+        )
     for platform in PLATFORMS:
         command = [sys.executable, "-m", "cibuildwheel", "--print-build-identifiers", "--platform", platform]
         ended = subprocess.run(
             [*command, "--config-file", "cibuildwheel.toml", "."], cwd=root, capture_output=True, text=True, check=False
         )
         if ended.returncode != 0:
-            return [ended.stderr.strip(), f"cibuildwheel failed for {platform} with status {ended.returncode}"]
+            raise SystemExit(
+                f"{ended.stderr.strip()}\n"
+                f"release: matrix was not compared: cibuildwheel failed for {platform} with status {ended.returncode}"
+            )
         have += sorted(ended.stdout.split())
     return list(difflib.unified_diff(want, have, MATRIX, "cibuildwheel.toml", lineterm="", n=1))
 

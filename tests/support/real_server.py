@@ -34,7 +34,8 @@ def find_server(version: str) -> Path | None:
 
 def how_to_get(version: str) -> str:
     """The command that installs a version where `find_server` looks."""
-    return f"cargo install simd-r-drive-ws-server --version {version} --root {cache_dir() / 'servers' / version}"
+    root = cache_dir() / "servers" / version
+    return f"cargo install simd-r-drive-ws-server --version ={version} --locked --root {root}"
 
 
 class RealServer:

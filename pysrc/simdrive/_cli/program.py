@@ -100,10 +100,17 @@ Environment:
 
 \b
 Exit codes:
-  0  done           3  no connection    6  store damaged (reserved)
-  1  key absent     4  timeout          130  interrupted
-  2  wrong usage, or a local file that cannot be read or written
-  5  the server answered with an error
+  0    done
+  1    key absent
+  2    wrong usage, or a local file that cannot be read or written
+  3    no connection, or it broke
+  4    timeout, also of waiting for a server that went away
+  5    the server answered with an error
+  6    store damaged (reserved)
+  70   internal error: a bug
+  130  interrupted (Ctrl-C)
+  141  the reader of standard output has gone (broken pipe)
+  143  ended by SIGTERM (129: by SIGHUP)
 
 \b
 Examples:

@@ -43,7 +43,10 @@ class Settings:
 
     def connect(self) -> AbstractContextManager[simdrive.Client]:
         connect_timeout = _CONNECT_TIMEOUT if self.timeout is None else min(_CONNECT_TIMEOUT, self.timeout)
-        return simdrive.connect(self.url, timeout=self.timeout, connect_timeout=connect_timeout)
+        # The existing server is silent while it prepares a large value: --timeout says how long that may last.
+        return simdrive.connect(
+            self.url, timeout=self.timeout, connect_timeout=connect_timeout, idle_timeout=self.timeout
+        )
 
     def key(self, text: str) -> bytes:
         """The key that an argument stands for."""
@@ -144,7 +147,8 @@ def global_options(function: _F) -> _F:
             metavar="SECONDS",
             cls=GlobalOption,
             help="Each request ends after this many seconds (30 unless given), or never with 'none'. Opening the "
-            "connection takes at most 5 of them.",
+            "connection takes at most 5 of them. Values of hundreds of megabytes need more than 30: the time of the "
+            "existing server grows faster than their size.",
         ),
         click.option("--json", is_flag=True, cls=GlobalOption, help="Print the result as JSON; values are in base64."),
         click.option("--hex", is_flag=True, cls=GlobalOption, help="Keys are given and shown in hexadecimal."),

@@ -502,6 +502,22 @@ def test_timeout_none(run: Run, peer: FaultPeer) -> None:
     assert run("len", "--timeout", "none", url=peer.url).output == "0\n"
 
 
+@pytest.mark.parametrize(("given", "limit"), [("300", 300.0), ("2", 2.0), ("none", None)])
+def test_timeout_is_the_only_limit_of_a_request(
+    run: Run, peer: FaultPeer, monkeypatch: pytest.MonkeyPatch, given: str, limit: float | None
+) -> None:
+    """The option idle_timeout would end a request that takes longer, over and over."""
+    connect, given_options = simdrive.connect, []
+
+    def watched(url: str | None, **options: Any) -> simdrive.Client:
+        given_options.append(options)
+        return connect(url, **options)
+
+    monkeypatch.setattr(simdrive, "connect", watched)
+    run("len", "--timeout", given, url=peer.url)
+    assert given_options == [{"timeout": limit, "idle_timeout": limit, "connect_timeout": min(5.0, limit or 5.0)}]
+
+
 def test_verbose(run: Run, peer: FaultPeer) -> None:
     result = run("-v", "len", url=peer.url)
     assert result.stdout == "0\n"
@@ -522,7 +538,7 @@ def test_help(run: Run) -> None:
     general = run("-h").stdout
     listed = [line.split()[0] for line in general.split("Commands:")[1].splitlines() if line.startswith("  ")]
     assert [name for name in listed if name in COMMANDS] == COMMANDS
-    for number in ("0", "1", "2", "3", "4", "5", "6", "130"):
+    for number in ("0", "1", "2", "3", "4", "5", "6", "70", "130", "141", "143"):
         assert f"  {number}  " in general
     for name in COMMANDS:
         text = run(name, "--help").stdout

@@ -55,5 +55,12 @@ def test_matrix(checkout: Path) -> None:
     assert re.findall(r"^[-+]cp.*", said, re.MULTILINE) == ["-cp312-win33", "+cp312-win32"]
 
 
+def test_matrix_without_its_tool() -> None:
+    command = [sys.executable, "-I", "-S", str(SCRIPT), "matrix"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("release: matrix was not compared: it needs cibuildwheel")
+
+
 def test_version_is_that_of_the_tree() -> None:
     assert re.fullmatch(r"\d+\.\d+\.\d+\n", release(ROOT, "version")[1])
