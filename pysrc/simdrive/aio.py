@@ -206,11 +206,13 @@ class AsyncClient:
 
         Raises ``TypeError`` for any other shape.
         """
-        rows = [data] if isinstance(data, dict) else data
-        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        rows = list(data) if isinstance(data, list) else [data]
+        if not all(isinstance(row, dict) for row in rows):
             raise TypeError(f"data must be a dict or a list of dicts, not {type(data).__name__}")
-        values = iter(await self.batch_read([key for row in rows for key in row.values()], timeout=timeout))
-        result = [{name: next(values) for name in row} for row in rows]
+        # Taken once: others may change what the caller gave while the values are read.
+        pairs = [list(row.items()) for row in rows]
+        values = iter(await self.batch_read([key for row in pairs for _, key in row], timeout=timeout))
+        result = [{name: next(values) for name, _ in row} for row in pairs]
         return result[0] if isinstance(data, dict) else result
 
     async def delete(self, key: Buffer, *, timeout: _Timeout = ...) -> None:
@@ -347,7 +349,7 @@ class _Watcher:
         self._go_on = threading.Semaphore(0)
         self._stopped = False
         self._in_round = False
-        self._core: AsyncCore | None = None
+        self._core: AsyncCore | None = None  # the thread takes it away at any moment
 
     def start(self, core: AsyncCore) -> None:
         self._core = core
@@ -355,22 +357,25 @@ class _Watcher:
 
     def go_on(self, changed: bool) -> None:
         """The loop is through with a round, or wants something else to be watched."""
+        core = self._core
         if self._in_round:
             self._in_round = False
             self._go_on.release()
-        elif changed and self._core is not None:
-            self._core.wake()
+        elif changed and core is not None:
+            core.wake()
 
     def stop(self) -> None:
         self._stopped = True
-        if self._core is not None:
-            self._core.wake()
+        core = self._core
+        if core is not None:
+            core.wake()
         self._go_on.release()
 
     def _round(self) -> None:
         self._in_round = True
-        if self._core is not None:
-            self._core._ready()
+        core = self._core
+        if core is not None:
+            core._ready()
 
     def _run(self, core: AsyncCore) -> None:
         while not self._stopped:

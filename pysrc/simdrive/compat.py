@@ -14,6 +14,7 @@ import logging
 import operator
 import re
 import sys
+import threading
 import weakref
 from array import array
 from collections.abc import Callable, Iterable, Sequence
@@ -66,6 +67,7 @@ _CHECK_LIMIT = 5.0
 _SIZE_LIMIT = 1 << 32
 _URI = re.compile(r"[!#-;=?-\[\]_a-z~]*")
 _AUTHORITY = re.compile(r"(\[[^\[\]]*\]|[^\[\]:%]*)(:[0-9]*)?")
+_setting_up = threading.Lock()  # of what a process has once
 _HOST = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]", re.ASCII)
 
 
@@ -344,8 +346,10 @@ class DataStoreWsClient(BaseDataStoreWsClient):
         rows = [data] if isinstance(data, dict) else list(data)
         if not all(isinstance(row, dict) for row in rows):
             raise TypeError("All items in the list must be dictionaries: give a dict or a list of dicts")
-        values = iter(self.batch_read([key for row in rows for key in row.values()]))
-        result = [{name: next(values) for name in row} for row in rows]
+        # Taken once: other threads may change what the caller gave while the values are read.
+        pairs = [list(row.items()) for row in rows]
+        values = iter(self.batch_read([key for row in pairs for _, key in row]))
+        result = [{name: next(values) for name, _ in row} for row in pairs]
         return result[0] if isinstance(data, dict) else result
 
 
@@ -379,11 +383,12 @@ def setup_logging(callback: Callable[[str], object]) -> None:
     """
     if not callable(callback):
         raise TypeError(f"log_callback must be a callable function, not {type(callback).__name__}")
-    if any(isinstance(handler, _CallbackHandler) for handler in _logger.handlers):
-        raise RuntimeError("Failed to set logger: a callback has already been set; it stays until the program ends")
-    _logger.addHandler(_CallbackHandler(callback))
-    if _logger.level == logging.NOTSET:
-        _logger.setLevel(logging.INFO)
+    with _setting_up:
+        if any(isinstance(handler, _CallbackHandler) for handler in _logger.handlers):
+            raise RuntimeError("Failed to set logger: a callback has already been set; it stays until the program ends")
+        _logger.addHandler(_CallbackHandler(callback))
+        if _logger.level == logging.NOTSET:
+            _logger.setLevel(logging.INFO)
     _compat_logger.info("logging configured successfully", extra=_AS_OLD)
 
 
@@ -458,5 +463,6 @@ def install() -> None:
                 " call install() before anything imports it",
                 name=name,
             )
-    if _finder not in sys.meta_path:
-        sys.meta_path.insert(0, _finder)
+    with _setting_up:
+        if _finder not in sys.meta_path:
+            sys.meta_path.insert(0, _finder)

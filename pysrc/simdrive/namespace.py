@@ -176,11 +176,13 @@ class NamespacedClient(Streams):
     ) -> list[dict[_K, bytes | None]]: ...
     def batch_read_structured(self, data: Any, *, timeout: _Timeout = ...) -> Any:
         """As ``Client.batch_read_structured``."""
-        rows = [data] if isinstance(data, dict) else data
-        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        rows = list(data) if isinstance(data, list) else [data]
+        if not all(isinstance(row, dict) for row in rows):
             raise TypeError(f"data must be a dict or a list of dicts, not {type(data).__name__}")
-        values = iter(self.batch_read([key for row in rows for key in row.values()], timeout=timeout))
-        result = [{name: next(values) for name in row} for row in rows]
+        # Taken once: other threads may change what the caller gave while the values are read.
+        pairs = [list(row.items()) for row in rows]
+        values = iter(self.batch_read([key for row in pairs for _, key in row], timeout=timeout))
+        result = [{name: next(values) for name, _ in row} for row in pairs]
         return result[0] if isinstance(data, dict) else result
 
     def delete(self, key: Buffer, *, timeout: _Timeout = ...) -> None:

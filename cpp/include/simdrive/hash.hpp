@@ -48,7 +48,8 @@ void xxh3_64_rows(const std::uint8_t* rows, std::size_t width, std::size_t strid
 [[nodiscard]] Result<void> set_hash_backend(std::string_view name);
 
 /// `Errc::configuration` when SIMDRIVE_SIMD names none of `hash_backends()`. The functions that cannot fail run on
-/// the best backend then; everything of this library that connects or opens calls this first and fails.
+/// the best backend then; everything of this library that connects or opens calls this first and fails. Once it was
+/// good, the environment is not read again.
 [[nodiscard]] Result<void> check_hash_backend();
 
 /// The instructions that matter here and that CPU and operating system support, such as "avx2" or "pmull".

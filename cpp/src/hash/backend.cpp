@@ -169,8 +169,15 @@ Result<void> set_hash_backend(std::string_view name) {
 }
 
 Result<void> check_hash_backend() {
+  // The environment is not safe to read while another thread changes it: once it was good, nobody looks again.
+  static constinit std::atomic<bool> good{false};
+  if (good.load(std::memory_order_relaxed)) return {};
   const hash::Wanted wanted;
-  if (wanted.name.empty() || hash::find_backend(wanted.name) != nullptr) return {};
+  if (wanted.name.empty() || hash::find_backend(wanted.name) != nullptr) {
+    (void)hash::active_backend();
+    good.store(true, std::memory_order_relaxed);
+    return {};
+  }
   return hash::no_backend("SIMDRIVE_SIMD:", wanted.name);
 }
 

@@ -429,7 +429,8 @@ cdef class AsyncCore:
         if call.left or (call.future.done() and not call.future.cancelled()):
             return
         call.left = True
-        if call.c_obj == NULL:
+        # A coroutine can be thrown away on any thread; its call then ends by itself.
+        if call.c_obj == NULL or PyThread_get_thread_ident() != self.thread:
             return
         with nogil:
             outcome = self.c_obj.cancel(call.c_obj)
@@ -455,6 +456,7 @@ cdef class AsyncCore:
         ), error)
 
     def batch_write(self, items, timeout, progress):
+        cdef Outside outside
         cdef CAsyncCallOptions o
         cdef Error error
         cdef CAsyncCall* c
@@ -473,6 +475,7 @@ cdef class AsyncCore:
         o.args_stay = call.flat.view_count == 0
         with nogil:
             c = sda_batch_write(self.c_obj[0], call.flat.flat, <size_t> call.flat.count // 2, o, error)
+            outside.back()
         return self.begun(call, c, error)
 
     def read(self, key, default, out, timeout, progress):
@@ -496,6 +499,7 @@ cdef class AsyncCore:
         return self.begun(call, sda_read(self.c_obj[0], call.key_bytes(), receiver, o, error), error)
 
     def batch_read(self, keys, timeout, progress):
+        cdef Outside outside
         cdef CAsyncCallOptions o
         cdef Error error
         cdef CReceiver receiver
@@ -512,6 +516,7 @@ cdef class AsyncCore:
         o.args_stay = call.flat.view_count == 0
         with nogil:
             c = sda_batch_read(self.c_obj[0], call.flat.flat, <size_t> call.flat.count, receiver, o, error)
+            outside.back()
         return self.begun(call, c, error)
 
     def delete(self, key, timeout):

@@ -471,10 +471,11 @@ cdef class Hasher:
         if view.len > kHashNogilMin:
             with nogil:
                 self.c_stream.update(sd_bytes(&view))
+                self.c_lock.release()
                 outside.back()
         else:
             self.c_stream.update(sd_bytes(&view))
-        self.c_lock.release()
+            self.c_lock.release()
         sd_give_back(&view)
 
     @cython.binding(False)

@@ -132,16 +132,19 @@ cdef extern from *:
 
     // ---- Hasher
 
-    // Python's own lock reads the clock before 3.13, which takes longer than a short hash.
+    // Python's own lock reads the clock before 3.13, which takes longer than a short hash. Whoever takes the GIL back
+    // must not hold it: back() does not return while Python ends, and a later exit handler may want the lock.
     class SdLock {
      public:
       void acquire() {
-        if (mutex_.try_lock()) return;
-        Outside outside;
-        Py_BEGIN_ALLOW_THREADS
-        mutex_.lock();
-        outside.back();
-        Py_END_ALLOW_THREADS
+        while (!mutex_.try_lock()) {
+          Outside outside;
+          Py_BEGIN_ALLOW_THREADS
+          mutex_.lock();
+          mutex_.unlock();
+          outside.back();
+          Py_END_ALLOW_THREADS
+        }
       }
       void release() { mutex_.unlock(); }
 
@@ -166,4 +169,4 @@ cdef extern from *:
 
     cdef cppclass SdLock:
         void acquire() noexcept
-        void release() noexcept
+        void release() noexcept nogil

@@ -212,7 +212,10 @@ cdef tuple _wire_event(const cwire.CEvent& event):
 
 
 cdef class WireDecoder:
-    """Decodes one direction of one connection; `requests=True` keeps the books of a server too."""
+    """Decodes one direction of one connection; `requests=True` keeps the books of a server too.
+
+    Threads may share one: each call is carried out as a whole, in some order.
+    """
 
     cdef unique_ptr[cwire.CFrameDecoder] c_obj
 
@@ -229,8 +232,9 @@ cdef class WireDecoder:
         cdef size_t i
         get_buffer(message, &view, "message")
         try:
-            ok = cwire.feed(
-                _deref(self.c_obj), cwire.WireView(<const uint8_t*> view.buf, <size_t> view.len), events, error)
+            with cython.critical_section(self):
+                ok = cwire.feed(
+                    _deref(self.c_obj), cwire.WireView(<const uint8_t*> view.buf, <size_t> view.len), events, error)
         finally:
             PyBuffer_Release(&view)
         if not ok:
@@ -239,8 +243,10 @@ cdef class WireDecoder:
 
     def take_requests(self):
         """Requests completed since the last call: (request_id, method_id, args, "payload" or "metadata")."""
-        cdef vector[cwire.CRequest] ready = _deref(self.c_obj).take_requests()
+        cdef vector[cwire.CRequest] ready
         cdef size_t i
+        with cython.critical_section(self):
+            ready = _deref(self.c_obj).take_requests()
         return [
             (
                 ready[i].request_id,
@@ -253,7 +259,10 @@ cdef class WireDecoder:
 
     def open_requests(self):
         """The ids of the requests that lack their End, oldest first."""
-        return list(_deref(self.c_obj).open_requests())
+        cdef vector[uint32_t] ids
+        with cython.critical_section(self):
+            ids = _deref(self.c_obj).open_requests()
+        return list(ids)
 
 
 def wire_probe():

@@ -77,3 +77,33 @@ def test_exit_with_calls_that_wait() -> None:
             finally:
                 child.kill()
     assert (child.returncode, err) == (0, "")
+
+
+HASHING = """
+import atexit, threading
+
+def look():
+    print(hasher.intdigest() != 0, flush=True)
+
+atexit.register(look)  # before the handler of simdrive, and so called after it
+from simdrive import hashing
+
+hasher = hashing.Hasher()
+data = bytes(32 << 20)
+once = threading.Event()
+
+def for_ever():
+    while True:
+        hasher.update(data)
+        once.set()
+
+for _ in range(3):
+    threading.Thread(target=for_ever, daemon=True).start()
+assert once.wait(20)
+"""
+
+
+def test_a_hasher_is_free_when_threads_that_used_it_have_stopped() -> None:
+    command = [sys.executable, "-c", HASHING]
+    process = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (process.returncode, process.stderr, process.stdout) == (0, "", "True\n")
