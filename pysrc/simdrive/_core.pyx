@@ -1,6 +1,6 @@
 # The one extension module: a spine that includes a piece for each public layer of the C++ core.
 # cython: language_level=3, boundscheck=False, wraparound=False, embedsignature=True
-# cython: embedsignature.format=python, freethreading_compatible=False
+# cython: embedsignature.format=python, freethreading_compatible=True
 """The compiled part of simdrive. Import from `simdrive` instead."""
 
 cimport cython
