@@ -12,7 +12,7 @@ with _loading.Loading():
     from typing import TYPE_CHECKING, Any
 
     from simdrive import hashing
-    from simdrive._core import __version__
+    from simdrive._core import Value, __version__
     from simdrive.buildinfo import BuildInfo, build_info
     from simdrive.client import Client, Options, ServerInfo, connect
     from simdrive.errors import (
@@ -80,6 +80,7 @@ __all__ = [
     "SimdriveError",
     "StoreMapping",
     "UnsupportedOperationError",
+    "Value",
     "__version__",
     "aconnect",
     "build_info",

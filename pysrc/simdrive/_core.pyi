@@ -1,5 +1,5 @@
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Literal, NoReturn, TypeAlias, TypeVar, final, overload
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Literal, NoReturn, SupportsIndex, TypeAlias, TypeVar, final, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,6 +90,36 @@ class WireDecoder:
     def take_requests(self) -> list[tuple[int, int, bytes, str]]: ...
     def open_requests(self) -> list[int]: ...
 
+def make_value(data: Buffer) -> Value: ...
+
+@final
+class Value:
+    """See the docstrings of the compiled class."""
+
+    def __init__(self, *args: object, **kwargs: object) -> NoReturn: ...
+    def __buffer__(self, flags: int, /) -> memoryview: ...
+    def __release_buffer__(self, buffer: memoryview, /) -> None: ...
+    def __len__(self) -> int: ...
+    def __bytes__(self) -> bytes: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+    @overload
+    def __getitem__(self, index: SupportsIndex, /) -> int: ...
+    @overload
+    def __getitem__(self, index: slice, /) -> Value: ...
+    def __iter__(self) -> Iterator[int]: ...
+    def view(self) -> memoryview: ...
+    def to_numpy(
+        self, dtype: Any = "u1", shape: SupportsIndex | Sequence[SupportsIndex] | None = None
+    ) -> NDArray[Any]: ...
+    def to_arrow(self) -> Any: ...
+    def release(self) -> None: ...
+    def __enter__(self) -> Value: ...
+    def __exit__(self, *exc_info: object) -> None: ...
+    def __copy__(self) -> Value: ...
+    def __deepcopy__(self, memo: Any) -> Value: ...
+
 @disjoint_base
 class Client:
     """See the docstrings of the compiled class."""
@@ -133,6 +163,26 @@ class Client:
         key: Buffer,
         *,
         default: None = None,
+        out: Literal["view"],
+        timeout: float | None = ...,
+        progress: _Progress | None = None,
+    ) -> Value | None: ...
+    @overload
+    def read(
+        self,
+        key: Buffer,
+        *,
+        default: _T,
+        out: Literal["view"],
+        timeout: float | None = ...,
+        progress: _Progress | None = None,
+    ) -> Value | _T: ...
+    @overload
+    def read(
+        self,
+        key: Buffer,
+        *,
+        default: None = None,
         out: Buffer,
         timeout: float | None = ...,
         progress: _Progress | None = None,
@@ -147,9 +197,24 @@ class Client:
         timeout: float | None = ...,
         progress: _Progress | None = None,
     ) -> int | _T: ...
+    @overload
     def batch_read(
-        self, keys: Iterable[Buffer], *, timeout: float | None = ..., progress: _Progress | None = None
+        self,
+        keys: Iterable[Buffer],
+        *,
+        out: Literal["bytes"] = "bytes",
+        timeout: float | None = ...,
+        progress: _Progress | None = None,
     ) -> list[bytes | None]: ...
+    @overload
+    def batch_read(
+        self,
+        keys: Iterable[Buffer],
+        *,
+        out: Literal["view"],
+        timeout: float | None = ...,
+        progress: _Progress | None = None,
+    ) -> list[Value | None]: ...
     @overload
     def batch_read_structured(self, data: dict[_K, Any], *, timeout: float | None = ...) -> dict[_K, bytes | None]: ...
     @overload

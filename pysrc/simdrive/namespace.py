@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar, overload
 
-from simdrive._core import NamespaceHasher
+from simdrive._core import NamespaceHasher, Value
 from simdrive.errors import ClosedError, SimdriveError, UnsupportedOperationError
 from simdrive.mapping import StoreMapping
 from simdrive.streams import Progress, Streams, given
@@ -123,6 +123,26 @@ class NamespacedClient(Streams):
         key: Buffer,
         *,
         default: None = None,
+        out: Literal["view"],
+        timeout: _Timeout = ...,
+        progress: Progress | None = None,
+    ) -> Value | None: ...
+    @overload
+    def read(
+        self,
+        key: Buffer,
+        *,
+        default: _T,
+        out: Literal["view"],
+        timeout: _Timeout = ...,
+        progress: Progress | None = None,
+    ) -> Value | _T: ...
+    @overload
+    def read(
+        self,
+        key: Buffer,
+        *,
+        default: None = None,
         out: Buffer,
         timeout: _Timeout = ...,
         progress: Progress | None = None,
@@ -153,20 +173,42 @@ class NamespacedClient(Streams):
             _rename(error, key)
             raise
 
+    @overload
     def batch_read(
-        self, keys: Iterable[Buffer], *, timeout: _Timeout = ..., progress: Progress | None = None
-    ) -> list[bytes | None]:
+        self,
+        keys: Iterable[Buffer],
+        *,
+        out: Literal["bytes"] = "bytes",
+        timeout: _Timeout = ...,
+        progress: Progress | None = None,
+    ) -> list[bytes | None]: ...
+    @overload
+    def batch_read(
+        self,
+        keys: Iterable[Buffer],
+        *,
+        out: Literal["view"],
+        timeout: _Timeout = ...,
+        progress: Progress | None = None,
+    ) -> list[Value | None]: ...
+    def batch_read(
+        self,
+        keys: Iterable[Buffer],
+        *,
+        out: Literal["bytes", "view"] = "bytes",
+        timeout: _Timeout = ...,
+        progress: Progress | None = None,
+    ) -> Any:
         """As ``Client.batch_read``."""
         if isinstance(keys, (str, bytes, bytearray)):
             raise TypeError(f"keys must be an iterable of keys, not {type(keys).__name__}")
         wanted = list(keys)
         names = self._name_many(wanted)
         try:
-            values: list[bytes | None] = self._calls.batch_read(names, **given(timeout, progress))
+            return self._calls.batch_read(names, out=out, **given(timeout, progress))
         except SimdriveError as error:
             _rename_one(error, wanted, names)
             raise
-        return values
 
     @overload
     def batch_read_structured(self, data: dict[_K, Any], *, timeout: _Timeout = ...) -> dict[_K, bytes | None]: ...

@@ -6,8 +6,9 @@ import io
 import time
 from collections.abc import Callable, Iterable, Iterator
 from types import EllipsisType
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Protocol, overload
 
+from simdrive._core import Value
 from simdrive.errors import Code, SimdriveError, make_error
 from simdrive.mapping import key_not_found
 
@@ -29,7 +30,10 @@ class _Calls(Protocol):
     @property
     def options(self) -> Options: ...
     def write(self, key: Buffer, data: Buffer, *, timeout: float | None = ...) -> None: ...
+    @overload
     def read(self, key: Buffer, *, timeout: float | None = ...) -> bytes | None: ...
+    @overload
+    def read(self, key: Buffer, *, out: Literal["view"], timeout: float | None = ...) -> Value | None: ...
 
 
 class Streams:
@@ -101,10 +105,10 @@ class Streams:
         chunk_size: int = 1 << 20,
         timeout: float | EllipsisType | None = ...,
         progress: Progress | None = None,
-    ) -> Iterator[memoryview]:
+    ) -> Iterator[Value]:
         """The value under `key` in pieces, read when the first is asked for.
 
-        The protocol has no streams: the value is in memory as a whole while any piece is.
+        The protocol has no streams: the value is in memory as a whole, once, while any piece is.
 
         Args:
             key: as for `read`; copied at once.
@@ -113,7 +117,7 @@ class Streams:
             progress: called as ``progress(done, total)`` in bytes while the value arrives, as of `read`.
 
         Returns:
-            An iterator of read-only memoryviews, which need not be copied.
+            An iterator of :class:`simdrive.Value` objects, parts of the value in the same memory.
 
         Raises:
             KeyNotFoundError: there is no value, at the first piece.
@@ -212,13 +216,12 @@ def _checked(key: object) -> memoryview:
         raise TypeError(f"key must be a C-contiguous bytes-like object: {error}") from None
 
 
-def _pieces(calls: _Calls, key: bytes, chunk_size: int, arguments: dict[str, Any]) -> Iterator[memoryview]:
-    value = calls.read(key, **arguments)
+def _pieces(calls: _Calls, key: bytes, chunk_size: int, arguments: dict[str, Any]) -> Iterator[Value]:
+    value = calls.read(key, out="view", **arguments)
     if value is None:
         raise key_not_found("read_stream", key, calls.options.url)
-    view = memoryview(value)
-    for start in range(0, len(view), chunk_size):
-        yield view[start : start + chunk_size]
+    for start in range(0, len(value), chunk_size):
+        yield value[start : start + chunk_size]
 
 
 def _wait_for(sink: Any, seconds: float | None) -> bool:

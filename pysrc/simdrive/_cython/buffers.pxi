@@ -21,5 +21,5 @@ cdef int get_target(object out, Py_buffer* view) except -1:
     try:
         PyObject_GetBuffer(out, view, PyBUF_WRITABLE)
     except (BufferError, TypeError, ValueError) as problem:
-        raise TypeError(f"out must be 'bytes' or a writable C-contiguous buffer: {problem}") from None
+        raise TypeError(f"out must be 'bytes', 'view' or a writable C-contiguous buffer: {problem}") from None
     return 0

@@ -1,28 +1,18 @@
 # simdrive::Client for Python.
-#
-# Ownership: a caller's buffers are locked (Py_buffer, or a reference to immutable bytes) until the call returns, and
-# the core borrows them for that long. Results are bytes objects that the core fills while nobody else knows them.
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from cpython.exc cimport PyErr_CheckSignals
-from cpython.list cimport PyList_New, PyList_SET_ITEM
-from cpython.mem cimport PyMem_Free, PyMem_Malloc
-from cpython.ref cimport Py_INCREF, PyObject
+from cpython.bytes cimport PyBytes_FromStringAndSize
+from cpython.ref cimport PyObject
 from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t, uint64_t
 from libc.string cimport memcpy
 from libcpp cimport bool as cbool
+from libcpp.vector cimport vector
 
 from simdrive._cython.libsimdrive.client cimport (
-    CCallOptions, CClient, CCounters, CEvent, CEventKind, CInterrupt, COptions, CReadResult, CReceiver, CRetryWrites,
-    kAbsent, kNoLimit,
+    CCallOptions, CClient, CCounters, CInterrupt, COptions, CReadResult, CReceiver,
 )
 
-import os as _os
-import threading as _threading
 from collections.abc import Mapping as _Mapping
-
-import sys as _sys
 
 from simdrive.errors import (
     ConfigurationError as _ConfigurationError, ConnectError as _ConnectError,
@@ -32,188 +22,6 @@ from simdrive.errors import (
 
 cdef extern from "pythread.h":
     unsigned long PyThread_get_thread_ident() noexcept nogil
-
-
-cdef extern from "Python.h":
-    PyObject* simdrive_new_bytes "PyBytes_FromStringAndSize"(const char*, Py_ssize_t)
-    void simdrive_clear_error "PyErr_Clear"()
-    void Py_DECREF_slot "Py_XDECREF"(PyObject*)
-    PyObject* simdrive_call "PyObject_CallFunction"(PyObject*, const char*, ...)
-    # Declared without `except`: a signal handler's exception stays set for the caller to find.
-    int simdrive_check_signals "PyErr_CheckSignals"()
-
-
-cdef unsigned long _main_thread = _threading.main_thread().ident
-
-
-def _after_fork():
-    global _main_thread
-    _main_thread = _threading.main_thread().ident
-    sd_nobody_comes_back()
-
-
-if hasattr(_os, "register_at_fork"):
-    _os.register_at_fork(after_in_child=_after_fork)
-
-
-cdef cbool signal_pending(void* context) noexcept nogil:
-    cdef Outside outside
-    outside.back()
-    with gil:
-        return simdrive_check_signals() != 0
-
-
-cdef cbool place_one(void* context, const uint64_t* sizes, size_t count, uint8_t** targets) noexcept nogil:
-    cdef Outside outside
-    outside.back()
-    with gil:
-        return make_one(context, sizes, targets)
-
-
-cdef cbool place_many(void* context, const uint64_t* sizes, size_t count, uint8_t** targets) noexcept nogil:
-    cdef Outside outside
-    outside.back()
-    with gil:
-        return make_many(context, sizes, count, targets)
-
-
-cdef cbool tell_progress(void* context, uint64_t done, uint64_t total) noexcept nogil:
-    cdef Outside outside
-    outside.back()
-    with gil:
-        return call_progress(<PyObject*> context, done, total)
-
-
-cdef cbool call_progress(PyObject* callback, uint64_t done, uint64_t total) noexcept:
-    """False: the callback's exception is set, for the caller of the method to find."""
-    cdef PyObject* result = simdrive_call(callback, b"KK", <unsigned long long> done, <unsigned long long> total)
-    Py_DECREF_slot(result)
-    return result != NULL
-
-
-cdef cbool make_one(void* context, const uint64_t* sizes, uint8_t** targets) noexcept:
-    """Makes the bytes object of one value; the core fills it. A second try of the call makes its own."""
-    cdef PyObject** slot = <PyObject**> context
-    Py_DECREF_slot(slot[0])
-    slot[0] = simdrive_new_bytes(NULL, <Py_ssize_t> sizes[0])
-    if slot[0] == NULL:
-        simdrive_clear_error()
-        return False
-    targets[0] = <uint8_t*> PyBytes_AS_STRING(<object> slot[0])
-    return True
-
-
-cdef cbool make_many(void* context, const uint64_t* sizes, size_t count, uint8_t** targets) noexcept:
-    """Makes a list of bytes objects and None; the core fills the bytes. A second try of the call makes its own."""
-    cdef PyObject** slot = <PyObject**> context
-    Py_DECREF_slot(slot[0])
-    slot[0] = NULL
-    cdef size_t i
-    try:
-        values = PyList_New(<Py_ssize_t> count)
-        for i in range(count):
-            if sizes[i] == kAbsent:
-                value = None
-            else:
-                value = PyBytes_FromStringAndSize(NULL, <Py_ssize_t> sizes[i])
-                targets[i] = <uint8_t*> PyBytes_AS_STRING(value)
-            Py_INCREF(value)
-            PyList_SET_ITEM(values, <Py_ssize_t> i, value)
-    except MemoryError:
-        return False
-    Py_INCREF(values)
-    slot[0] = <PyObject*> values
-    return True
-
-
-cdef cbool place_in_buffer(void* context, const uint64_t* sizes, size_t count, uint8_t** targets) noexcept nogil:
-    cdef Py_buffer* view = <Py_buffer*> context
-    targets[0] = <uint8_t*> view.buf
-    return sizes[0] <= <uint64_t> view.len
-
-
-cdef object take_reference(PyObject* owned):
-    """The object whose reference the slot owned."""
-    value = <object> owned
-    Py_DECREF_slot(owned)
-    return value
-
-
-cdef double seconds(object value, str name) except -1:
-    """A time option: a non-negative number, or None for no limit."""
-    if value is None:
-        return kNoLimit
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError(f"{name} must be a number of seconds or None, not {type(value).__name__}")
-    cdef double s = value
-    if not s >= 0:
-        raise _ConfigurationError(f"{name} must be a number of seconds >= 0 or None, not {value!r}")
-    return s
-
-
-cdef class _Borrowed:
-    """Many caller's buffers as one array, held until release()."""
-    cdef Flat* flat
-    cdef Py_buffer* views
-    cdef Py_ssize_t capacity, count, view_count
-    cdef list keep
-
-    def __cinit__(self, Py_ssize_t capacity):
-        self.keep = []
-        self.capacity = capacity
-        self.flat = <Flat*> PyMem_Malloc(max(capacity, 1) * sizeof(Flat))
-        self.views = NULL
-        if self.flat == NULL:
-            raise _make_error(5, f"no memory for a batch of {capacity} buffers")
-
-    cdef int add(self, object obj, str what) except -1:
-        cdef Flat* f = &self.flat[self.count]
-        if PyBytes_CheckExact(obj):  # immutable: a reference is enough
-            f.data = <const uint8_t*> PyBytes_AS_STRING(obj)
-            f.size = <size_t> PyBytes_GET_SIZE(obj)
-            self.keep.append(obj)
-        else:
-            if self.views == NULL:
-                self.views = <Py_buffer*> PyMem_Malloc(self.capacity * sizeof(Py_buffer))
-                if self.views == NULL:
-                    raise _make_error(5, f"no memory for a batch of {self.capacity} buffers")
-            get_buffer(obj, &self.views[self.view_count], what)
-            f.data = <const uint8_t*> self.views[self.view_count].buf
-            f.size = <size_t> self.views[self.view_count].len
-            self.view_count += 1
-        self.count += 1
-        return 0
-
-    def __dealloc__(self):
-        cdef Py_ssize_t i
-        for i in range(self.view_count):
-            PyBuffer_Release(&self.views[i])
-        PyMem_Free(self.views)
-        PyMem_Free(self.flat)
-
-
-cdef int raise_call_error(const Error& e, str op, str endpoint, object key) except -1:
-    if e.code == Errc.interrupted:
-        PyErr_CheckSignals()
-        propagate_pending()
-    hint = None if key is None else bytes(memoryview(key).cast("B")[:16])
-    raise_error(e, op, endpoint, hint)
-    return 0
-
-
-cdef object refused_key(const Error& e, list keys):
-    """The key of a batch that the core would not send."""
-    if (e.code == Errc.invalid_key or e.code == Errc.invalid_value) and e.offset < <uint64_t> len(keys):
-        return keys[e.offset]
-    return None
-
-
-cdef extern from *:
-    """
-    // -1 when a signal handler left its exception behind.
-    static int simdrive_pending() { return PyErr_Occurred() ? -1 : 0; }
-    """
-    int propagate_pending "simdrive_pending"() except -1
 
 
 cdef class Client:
@@ -355,117 +163,137 @@ cdef class Client:
         """The value under `key`, or `default` if there is none.
 
         Args:
-            out: ``"bytes"`` for a new bytes object, or a writable buffer to fill.
+            out: ``"bytes"`` for a new bytes object, ``"view"`` for a :class:`simdrive.Value`, which is received without
+                the interpreter lock and freed off the caller's thread if large, or a writable buffer to fill.
 
         Returns:
-            bytes, or the number of bytes written to `out`.
+            bytes, a ``Value``, or the number of bytes written to `out`.
 
         Raises:
             BufferTooSmallError: the value does not fit in `out` (a ``ValueError``).
+            ConfigurationError: `out` is another string.
+            OutOfMemoryError: there is no memory for the value.
         """
-        cdef Outside outside
         cdef CCallOptions o
         cdef CReadResult result
         cdef CReceiver receiver
-        cdef Error error
-        cdef Py_buffer k
+        cdef CBlock block
         cdef PyObject* slot = NULL
-        cdef cbool ok
+        cdef cbool view = False
         self.fill_options(&o, timeout)
         self.fill_progress(&o, progress)
-        if not (isinstance(out, str) and out == "bytes"):
+        if isinstance(out, str) and out == "view":
+            view = True
+            receiver.context = &block
+            receiver.allocate = &sd_place_view
+        elif isinstance(out, str) and out == "bytes":
+            receiver.context = &slot
+            receiver.allocate = &place_one
+        else:
             return self.read_to_buffer(key, default, out, &o, progress)
-        receiver.context = &slot
-        receiver.allocate = &place_one
+        try:
+            if not self.call_read(key, &receiver, &result, &o):
+                raise _make_error(5, f"no memory for a value of {result.size} bytes", op="read",
+                                  endpoint=self._endpoint)
+            if progress is not None:
+                progress(result.size, result.size)
+        except:
+            Py_DECREF_slot(slot)
+            raise
+        if not result.present:
+            return default
+        if view:
+            return value_of(block, &result)
+        if result.in_place:
+            return PyBytes_FromStringAndSize(<const char*> result.small, <Py_ssize_t> result.size)
+        return take_reference(slot)
+
+    cdef int call_read(self, object key, CReceiver* receiver, CReadResult* result, CCallOptions* o) except -1:
+        """0: the receiver refused."""
+        cdef Outside outside
+        cdef Error error
+        cdef Py_buffer k
+        cdef cbool ok
         get_buffer(key, &k, "key")
         try:
             with nogil:
                 ok = sd_read(
-                    self.c_obj[0], Flat(<const uint8_t*> k.buf, <size_t> k.len), receiver, result, o, error
+                    self.c_obj[0], Flat(<const uint8_t*> k.buf, <size_t> k.len), receiver[0], result[0], o[0], error
                 )
                 outside.back()
         finally:
             PyBuffer_Release(&k)
         if not ok:
-            Py_DECREF_slot(slot)
             if error.code == Errc.buffer_too_small:
-                raise _make_error(5, f"no memory for a value of {result.size} bytes", op="read",
-                                  endpoint=self._endpoint)
+                return 0
             raise_call_error(error, "read", self._endpoint, key)
-        if progress is not None:
-            progress(result.size, result.size)
-        if not result.present:
-            return default
-        if result.in_place:
-            return PyBytes_FromStringAndSize(<const char*> result.small, <Py_ssize_t> result.size)
-        return take_reference(slot)
+        return 1
 
     cdef object read_to_buffer(self, object key, object default, object out, CCallOptions* o, object progress):
-        cdef Outside outside
         cdef CReadResult result
         cdef CReceiver receiver
-        cdef Error error
-        cdef Py_buffer k
         cdef Py_buffer target
-        cdef cbool ok
         if isinstance(out, str):
-            raise _ConfigurationError(f"out must be 'bytes' or a writable buffer, not {out!r}")
+            raise _ConfigurationError(f"out must be 'bytes', 'view' or a writable buffer, not {out!r}")
         get_target(out, &target)
         receiver.context = &target
         receiver.allocate = &place_in_buffer
         try:
-            get_buffer(key, &k, "key")
-            try:
-                with nogil:
-                    ok = sd_read(
-                        self.c_obj[0], Flat(<const uint8_t*> k.buf, <size_t> k.len), receiver, result, o[0], error
-                    )
-                    outside.back()
-            finally:
-                PyBuffer_Release(&k)
-            size = result.size
-            if ok and result.present and result.in_place:
-                ok = size <= <uint64_t> target.len
-                if ok:
+            fits = self.call_read(key, &receiver, &result, o)
+            if fits and result.present and result.in_place:
+                fits = result.size <= <uint64_t> target.len
+                if fits:
                     memcpy(target.buf, result.small, result.size)
-                else:
-                    error.code = Errc.buffer_too_small
-            if not ok and error.code == Errc.buffer_too_small:
-                raise _make_error(4, f"the value has {size} bytes, the out buffer {target.len}", op="read",
+            if not fits:
+                raise _make_error(4, f"the value has {result.size} bytes, the out buffer {target.len}", op="read",
                                   endpoint=self._endpoint)
         finally:
             PyBuffer_Release(&target)
-        if not ok:
-            raise_call_error(error, "read", self._endpoint, key)
         if progress is not None:
-            progress(size, size)
-        return size if result.present else default
+            progress(result.size, result.size)
+        return result.size if result.present else default
 
-    def batch_read(self, keys, *, timeout=..., progress=None):
-        """The values under `keys` in one request: a list in the same order, with ``None`` where a key is absent."""
+    def batch_read(self, keys, *, out="bytes", timeout=..., progress=None):
+        """The values under `keys` in one request: a list in the same order, with ``None`` where a key is absent.
+
+        Args:
+            out: ``"bytes"``, or ``"view"`` for :class:`simdrive.Value` objects. Values of 64 KiB or more have memory of
+                their own; smaller ones share blocks of at most 1 MiB, and each keeps its block alive: of a few to keep
+                for long take ``bytes(value)``.
+
+        Raises:
+            ConfigurationError: `out` is another string.
+            OutOfMemoryError: there is no memory for the values.
+        """
         cdef Outside outside
         cdef CCallOptions o
         cdef CReceiver receiver
         cdef Error error
+        cdef vector[View] views
         cdef PyObject* slot = NULL
         cdef cbool ok
         self.fill_options(&o, timeout)
         self.fill_progress(&o, progress)
+        cdef cbool view = is_view(out)
         if isinstance(keys, (str, bytes, bytearray)):
             raise TypeError(f"keys must be an iterable of keys, not {type(keys).__name__}")
         wanted = list(keys)
         cdef _Borrowed flat = _Borrowed(len(wanted))
         for key in wanted:
             flat.add(key, "key")
-        receiver.context = &slot
-        receiver.allocate = &place_many
+        if view:
+            receiver.context = &views
+            receiver.allocate = &sd_place_views
+        else:
+            receiver.context = &slot
+            receiver.allocate = &place_many
         with nogil:
             ok = sd_batch_read(self.c_obj[0], flat.flat, <size_t> flat.count, receiver, o, error)
             outside.back()
         if not ok:
             Py_DECREF_slot(slot)
             raise_call_error(error, "batch_read", self._endpoint, refused_key(error, wanted))
-        values = take_reference(slot)
+        values = values_of(views) if view else take_reference(slot)
         if progress is not None:
             size = sum([len(value) for value in values if value is not None])
             progress(size, size)

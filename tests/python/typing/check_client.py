@@ -29,7 +29,10 @@ def calls(client: simdrive.Client, buffer: bytearray, mapped: mmap, numbers: arr
     assert_type(client.read(b"key", default=b""), bytes)
     assert_type(client.read(b"key", default=0), bytes | int)
     assert_type(client.read(b"key", out=buffer), int | None)
+    assert_type(client.read(b"key", out="view"), simdrive.Value | None)
+    assert_type(client.read(b"key", default=b"", out="view"), simdrive.Value | bytes)
     assert_type(client.batch_read([b"a", b"b"]), list[bytes | None])
+    assert_type(client.batch_read([b"a", b"b"], out="view"), list[simdrive.Value | None])
     assert_type(client.batch_read_structured({"a": b"key"}), dict[str, bytes | None])
     assert_type(client.batch_read_structured([{1: b"key"}]), list[dict[int, bytes | None]])
     assert_type(client.exists(b"key"), bool)
@@ -41,6 +44,20 @@ def calls(client: simdrive.Client, buffer: bytearray, mapped: mmap, numbers: arr
     client.write("key", b"value")  # type: ignore[arg-type]
     client.write(b"key", "value")  # type: ignore[arg-type]
     client.read("key")  # type: ignore[call-overload]
+
+
+def values(client: simdrive.Client, value: simdrive.Value) -> None:
+    assert_type(value[0], int)
+    assert_type(value[1:3], simdrive.Value)
+    assert_type(bytes(value), bytes)
+    assert_type(list(value), list[int])
+    assert_type(value.view(), memoryview)
+    assert_type(value.release(), None)
+    client.write(value, value)
+    with value as same:
+        assert_type(same, simdrive.Value)
+    client.batch_read([b"a"], out=bytearray())  # type: ignore[call-overload]
+    simdrive.Value(b"bytes")
 
 
 def information(client: simdrive.Client) -> None:

@@ -52,5 +52,5 @@ def streams(client: simdrive.Client, file: BinaryIO, pieces: list[bytearray]) ->
         assert_type(each.read_into(b"key", file, timeout=None), int)
         each.write_stream(b"key", 5)  # type: ignore[arg-type]
         each.read_into(b"key", io.StringIO())  # type: ignore[arg-type]
-    read: Iterator[memoryview] = client.read_stream(b"key", chunk_size=4096)
+    read: Iterator[simdrive.Value] = client.read_stream(b"key", chunk_size=4096)
     assert_type(next(read)[0], int)

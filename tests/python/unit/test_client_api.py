@@ -346,7 +346,7 @@ def test_bad_timeout_of_a_call(peer: FaultPeer, client: simdrive.Client, timeout
     assert peer.calls == []
 
 
-@pytest.mark.parametrize("out", ["bytearray", None, 5, "view"])
+@pytest.mark.parametrize("out", ["bytearray", None, 5, "views"])
 def test_bad_out(peer: FaultPeer, client: simdrive.Client, out: Any) -> None:
     with pytest.raises((TypeError, ValueError)):
         client.read(b"key", out=out)

@@ -1,0 +1,66 @@
+#include "simdrive/block.hpp"
+
+#include <atomic>
+#include <cstdlib>
+#include <limits>
+#include <new>
+
+#include "base/pages.hpp"
+#include "base/reaper.hpp"
+
+namespace simdrive {
+
+namespace {
+
+// Right before the bytes of every block.
+struct Head {
+  std::atomic<std::size_t> references{1};
+  std::size_t size = 0;
+};
+static_assert(sizeof(Head) <= 16);
+
+constexpr std::size_t kHead = 16;
+// Large blocks are pages of their own: the heap would keep some of them, and other threads' allocations would wait for
+// what it gives back.
+constexpr std::size_t kLargeHead = 64;
+
+Head& head_of(std::uint8_t* data) noexcept { return *reinterpret_cast<Head*>(data - kHead); }
+
+}  // namespace
+
+Block Block::make(std::uint64_t size) noexcept {
+  if (size > std::numeric_limits<std::size_t>::max() - kLargeHead) return {};
+  const auto bytes = static_cast<std::size_t>(size);
+  const bool large = bytes >= kLarge;
+  void* start = large ? map_pages(kLargeHead + bytes) : std::malloc(kHead + bytes);
+  if (start == nullptr) return {};
+  Block block;
+  block.data_ = static_cast<std::uint8_t*>(start) + (large ? kLargeHead : kHead);
+  ::new (static_cast<void*>(block.data_ - kHead)) Head{.size = bytes};
+  return block;
+}
+
+std::size_t Block::size() const noexcept { return data_ == nullptr ? 0 : head_of(data_).size; }
+
+bool Block::alone() const noexcept {
+  return data_ != nullptr && head_of(data_).references.load(std::memory_order_relaxed) == 1;
+}
+
+std::size_t Block::waiting_bytes() noexcept { return Reaper::of_process().waiting_bytes(); }
+
+void Block::keep() const noexcept {
+  if (data_ != nullptr) head_of(data_).references.fetch_add(1, std::memory_order_relaxed);
+}
+
+void Block::let_go(std::uint8_t* data) noexcept {
+  Head& head = head_of(data);
+  if (head.references.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+  const std::size_t size = head.size;
+  if (size < kLarge) {
+    std::free(data - kHead);
+  } else {
+    Reaper::of_process().take(data - kLargeHead, kLargeHead + size);
+  }
+}
+
+}  // namespace simdrive

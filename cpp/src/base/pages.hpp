@@ -1,0 +1,17 @@
+// Memory straight from the system, in whole pages.
+#pragma once
+
+#include <cstddef>
+
+namespace simdrive {
+
+/// Zeroed memory at the start of a page; null if there is none. The system finds the pages when they are touched.
+[[nodiscard]] void* map_pages(std::size_t bytes) noexcept;
+
+/// Gives back what is in whole pages of map_pages(), but keeps their addresses. What is in them is undefined then.
+void discard_pages(void* start, std::size_t bytes) noexcept;
+
+/// Gives back all that map_pages() gave.
+void unmap_pages(void* start, std::size_t bytes) noexcept;
+
+}  // namespace simdrive

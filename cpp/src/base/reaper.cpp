@@ -1,0 +1,108 @@
+#include "base/reaper.hpp"
+
+#ifndef _WIN32
+#include <pthread.h>
+#endif
+
+#include <algorithm>
+#include <exception>
+#include <new>
+#include <thread>
+
+#include "base/pages.hpp"
+
+namespace simdrive {
+
+namespace {
+
+constexpr std::size_t kWaitingMax = sizeof(std::size_t) > 4 ? std::size_t{1} << 30 : std::size_t{1} << 28;
+// While the system takes pages back, other threads of the process cannot change their memory maps: not for long at a
+// time.
+constexpr std::size_t kStep = std::size_t{4} << 20;
+
+bool start_thread(Reaper& reaper) {
+  try {
+    std::thread([&reaper] { reaper.run(); }).detach();
+    return true;
+  } catch (const std::exception&) {
+    return false;
+  }
+}
+
+}  // namespace
+
+Reaper& Reaper::of_process() noexcept {
+  // Never destroyed: the thread may outlive static destruction. In static memory, so that getting it cannot fail.
+  alignas(Reaper) static unsigned char memory[sizeof(Reaper)];
+  static Reaper& instance = *::new (memory) Reaper(start_thread, kWaitingMax);
+#ifndef _WIN32
+  static const int watched =
+      ::pthread_atfork([] { of_process().before_fork(); }, [] { of_process().after_fork_in_parent(); },
+                       [] { of_process().after_fork_in_child(); });
+  (void)watched;
+#endif
+  return instance;
+}
+
+void Reaper::take(void* pages, std::size_t bytes) noexcept {
+  {
+    const std::lock_guard lock(mutex_);
+    const bool room = waiting_bytes_ == 0 || (waiting_bytes_ < waiting_max_ && bytes <= waiting_max_ - waiting_bytes_);
+    // Also without room: what a child of fork() inherited makes some.
+    running_ = running_ || start_(*this);
+    if (running_ && room) {
+      waiting_ = ::new (pages) Waiting{waiting_, bytes};
+      waiting_bytes_ += bytes;
+      more_.notify_one();
+      return;
+    }
+  }
+  unmap_pages(pages, bytes);
+}
+
+void Reaper::run() noexcept {
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    if (waiting_ == nullptr) {
+      more_.wait(lock);
+    } else {
+      free_one(lock);
+    }
+  }
+}
+
+void Reaper::drain() noexcept {
+  std::unique_lock lock(mutex_);
+  while (waiting_ != nullptr) free_one(lock);
+}
+
+void Reaper::free_one(std::unique_lock<std::mutex>& lock) noexcept {
+  current_ = waiting_;
+  current_bytes_ = waiting_->bytes;
+  waiting_ = waiting_->next;
+  lock.unlock();
+  for (std::size_t at = 0; at < current_bytes_; at += kStep) {
+    discard_pages(static_cast<unsigned char*>(current_) + at, std::min(kStep, current_bytes_ - at));
+  }
+  lock.lock();
+  // Locked: a child of fork() finds all of it or nothing, and never frees addresses that are somebody else's by then.
+  unmap_pages(current_, current_bytes_);
+  waiting_bytes_ -= current_bytes_;
+  current_ = nullptr;
+}
+
+std::size_t Reaper::waiting_bytes() noexcept {
+  const std::lock_guard lock(mutex_);
+  return waiting_bytes_;
+}
+
+void Reaper::after_fork_in_child() noexcept {
+  // The thread is the parent's, and so is whoever slept: new ones, in place. What waited waits for the next thread.
+  ::new (&mutex_) std::mutex;
+  ::new (&more_) std::condition_variable;
+  running_ = false;
+  if (current_ != nullptr) waiting_ = ::new (current_) Waiting{waiting_, current_bytes_};
+  current_ = nullptr;
+}
+
+}  // namespace simdrive

@@ -1,0 +1,57 @@
+// Gives memory back to the system on a thread of its own, since that takes long: 5 ms for 64 MiB. Any thread may use
+// it.
+#pragma once
+
+#include <condition_variable>
+#include <cstddef>
+#include <mutex>
+
+namespace simdrive {
+
+class Reaper {
+ public:
+  /// Starts a thread that calls run(); false if there is none to be had.
+  using Start = bool (*)(Reaper& reaper);
+
+  /// What would make more than `waiting_max` bytes wait is freed by whoever brings it, unless nothing waits.
+  Reaper(Start start, std::size_t waiting_max) noexcept : start_(start), waiting_max_(waiting_max) {}
+  Reaper(const Reaper&) = delete;
+  Reaper& operator=(const Reaper&) = delete;
+
+  /// The one of this process: it survives fork() and is never destroyed.
+  static Reaper& of_process() noexcept;
+
+  /// Takes what map_pages() gave. The thread is started by the first call, and again after fork() or a failure.
+  void take(void* pages, std::size_t bytes) noexcept;
+  /// Frees what comes, for ever.
+  [[noreturn]] void run() noexcept;
+  /// Frees what waits. Not while run() does.
+  void drain() noexcept;
+  /// Bytes taken and not freed yet.
+  [[nodiscard]] std::size_t waiting_bytes() noexcept;
+
+  void before_fork() noexcept { mutex_.lock(); }
+  void after_fork_in_parent() noexcept { mutex_.unlock(); }
+  void after_fork_in_child() noexcept;
+
+ private:
+  // At the start of memory that waits.
+  struct Waiting {
+    Waiting* next;
+    std::size_t bytes;
+  };
+
+  void free_one(std::unique_lock<std::mutex>& lock) noexcept;
+
+  const Start start_;
+  const std::size_t waiting_max_;
+  std::mutex mutex_;
+  std::condition_variable more_;
+  Waiting* waiting_ = nullptr;  // the latest first
+  std::size_t waiting_bytes_ = 0;
+  void* current_ = nullptr;  // being freed
+  std::size_t current_bytes_ = 0;
+  bool running_ = false;
+};
+
+}  // namespace simdrive

@@ -1,0 +1,112 @@
+// Memory that is freed by a thread of the library's own: when, by whom, and after fork().
+#include "base/reaper.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cstddef>
+#include <cstring>
+
+#include "base/pages.hpp"
+
+namespace simdrive {
+namespace {
+
+constexpr std::size_t kMiB = std::size_t{1} << 20;
+
+int g_starts = 0;
+
+// A thread that never runs: what it is given waits.
+bool pretend_to_start(Reaper& /*reaper*/) {
+  ++g_starts;
+  return true;
+}
+bool find_no_thread(Reaper& /*reaper*/) {
+  ++g_starts;
+  return false;
+}
+
+void* touched_pages(std::size_t bytes) {
+  void* pages = map_pages(bytes);
+  std::memset(pages, 1, bytes);
+  return pages;
+}
+
+void give(Reaper& reaper, std::size_t bytes) { reaper.take(touched_pages(bytes), bytes); }
+
+TEST(Reaper, StartsItsThreadOnce) {
+  Reaper reaper(pretend_to_start, 100 * kMiB);
+  g_starts = 0;
+  EXPECT_EQ(reaper.waiting_bytes(), 0U);
+  give(reaper, kMiB);
+  give(reaper, 2 * kMiB + 1);
+  EXPECT_EQ(g_starts, 1);
+  EXPECT_EQ(reaper.waiting_bytes(), 3 * kMiB + 1);
+  reaper.drain();
+  EXPECT_EQ(reaper.waiting_bytes(), 0U);
+}
+
+TEST(Reaper, FreesAtOnceWhatWouldMakeTooMuchWait) {
+  Reaper reaper(pretend_to_start, 4 * kMiB);
+  give(reaper, 3 * kMiB);
+  give(reaper, 2 * kMiB);
+  EXPECT_EQ(reaper.waiting_bytes(), 3 * kMiB);
+  give(reaper, kMiB);
+  EXPECT_EQ(reaper.waiting_bytes(), 4 * kMiB);
+  reaper.drain();
+  give(reaper, 5 * kMiB);  // nothing waits: never mind its size
+  give(reaper, kMiB);
+  EXPECT_EQ(reaper.waiting_bytes(), 5 * kMiB);
+  reaper.drain();
+}
+
+TEST(Reaper, FreesAtOnceWithoutAThread) {
+  Reaper reaper(find_no_thread, 4 * kMiB);
+  g_starts = 0;
+  give(reaper, kMiB);
+  give(reaper, kMiB);
+  EXPECT_EQ(reaper.waiting_bytes(), 0U);
+  EXPECT_EQ(g_starts, 2);  // asked again
+}
+
+TEST(Reaper, StartsAThreadInAChildOfFork) {
+  Reaper reaper(pretend_to_start, 100 * kMiB);
+  give(reaper, kMiB);
+  g_starts = 0;
+  reaper.before_fork();
+  reaper.after_fork_in_child();  // on the mutex as the fork left it
+  EXPECT_EQ(reaper.waiting_bytes(), kMiB);
+  give(reaper, kMiB);
+  EXPECT_EQ(g_starts, 1);
+  EXPECT_EQ(reaper.waiting_bytes(), 2 * kMiB);
+  reaper.drain();
+  EXPECT_EQ(reaper.waiting_bytes(), 0U);
+}
+
+// Else a child that inherits a full queue would free everything itself for ever.
+TEST(Reaper, StartsAThreadWhereThereIsNoRoom) {
+  Reaper reaper(pretend_to_start, kMiB);
+  give(reaper, kMiB);
+  g_starts = 0;
+  reaper.before_fork();
+  reaper.after_fork_in_child();
+  give(reaper, kMiB);
+  EXPECT_EQ(g_starts, 1);
+  EXPECT_EQ(reaper.waiting_bytes(), kMiB);
+  reaper.drain();
+}
+
+TEST(Pages, AreZeroAndCanBeDiscarded) {
+  auto* pages = static_cast<unsigned char*>(map_pages(3 * kMiB));
+  ASSERT_NE(pages, nullptr);
+  EXPECT_EQ(pages[3 * kMiB - 1], 0);
+  std::memset(pages, 1, 3 * kMiB);
+  discard_pages(pages, kMiB);
+  EXPECT_EQ(pages[kMiB], 1);
+  pages[0] = 2;  // the addresses are still there
+  EXPECT_EQ(pages[0], 2);
+  unmap_pages(pages, 3 * kMiB);
+  EXPECT_EQ(map_pages(~std::size_t{0} / 2), nullptr);
+}
+
+}  // namespace
+}  // namespace simdrive
