@@ -18,6 +18,7 @@ from libcpp.utility cimport move
 
 from simdrive._cython.libsimdrive.block cimport CBlock, kLargeBlock, make_block
 
+import importlib as _importlib
 import pickle as _pickle
 
 
@@ -66,6 +67,13 @@ cdef Value copy_to_value(const uint8_t* data, Py_ssize_t size):
                 memcpy(block.data(), data, <size_t> size)
                 outside.back()
     return new_value(block, block.data(), size)
+
+
+cdef object optional_package(str name, str method):
+    try:
+        return _importlib.import_module(name)  # Cython's own import overlooks what sys.modules refuses
+    except ImportError as error:
+        raise ImportError(f"Value.{method}() needs {name} (pip install {name}): {error}", name=name) from error
 
 
 def make_value(data):
@@ -260,10 +268,7 @@ cdef class Value:
             ImportError: NumPy is not installed.
         """
         self.check()
-        try:
-            import numpy
-        except ImportError as error:
-            raise ImportError(f"Value.to_numpy() needs NumPy (pip install numpy): {error}", name="numpy") from error
+        numpy = optional_package("numpy", "to_numpy")
         kind = numpy.dtype(dtype)
         if kind.hasobject:
             raise ValueError(f"bytes of a server cannot be Python objects: dtype {dtype!r}")
@@ -280,11 +285,7 @@ cdef class Value:
             ImportError: pyarrow is not installed.
         """
         self.check()
-        try:
-            import pyarrow
-        except ImportError as error:
-            raise ImportError(f"Value.to_arrow() needs pyarrow (pip install pyarrow): {error}", name="pyarrow") from error
-        return pyarrow.py_buffer(self)
+        return optional_package("pyarrow", "to_arrow").py_buffer(self)
 
     def release(self):
         """Lets go of the memory now; other values that share it keep theirs. Releasing twice is fine.

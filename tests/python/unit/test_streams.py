@@ -18,6 +18,7 @@ import pytest
 
 import simdrive
 from simdrive import KeyNotFoundError, streams
+from simdrive._core import make_value
 from support.fault_peer import FaultPeer
 from support.timing import within
 
@@ -440,9 +441,9 @@ class Recorder(streams.Streams):
     def write(self, _key: Any, _data: Any, **arguments: Any) -> None:
         self.given.append(arguments)
 
-    def read(self, _key: Any, **arguments: Any) -> bytes:
+    def read(self, _key: Any, **arguments: Any) -> Any:
         self.given.append(arguments)
-        return b"value"
+        return make_value(b"value") if arguments.get("out") == "view" else b"value"
 
 
 @pytest.mark.parametrize("size", [1 << 62, 1 << 63])
@@ -463,7 +464,12 @@ def test_progress_is_passed_on() -> None:
     list(recorder.read_stream(b"key", progress=progress))
     recorder.read_into(b"key", io.BytesIO(), progress=progress)
     recorder.read_into(b"key", io.BytesIO())
-    assert recorder.given == [{"progress": progress, "timeout": 1}, {"progress": progress}, {"progress": progress}, {}]
+    assert recorder.given == [
+        {"progress": progress, "timeout": 1},
+        {"progress": progress, "out": "view"},
+        {"progress": progress},
+        {},
+    ]
 
 
 def test_signatures() -> None:
