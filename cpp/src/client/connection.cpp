@@ -19,9 +19,6 @@ namespace {
 // How long a wait may go on before the caller's Interrupt is asked.
 constexpr milliseconds kSlice{100};
 
-// Bit 31 belongs to the server; the rest is left for calls that start while the connection retires.
-constexpr std::uint32_t kIdsEnd = 0x7fff'0000U;
-
 std::string dialect_name(rpc::Dialect d) { return d == rpc::Dialect::d13 ? "d13" : "d21"; }
 
 }  // namespace
@@ -188,7 +185,7 @@ void Connection::enroll(Call& call) {
   (queue_tail_ ? queue_tail_->next_queued : queue_head_) = &call;
   queue_tail_ = &call;
   if (inflight_ == 1) last_traffic_ = Clock::now();
-  if (next_id_ >= kIdsEnd) retired_.store(true, std::memory_order_release);
+  if (next_id_ >= kRequestIdsEnd) retired_.store(true, std::memory_order_release);
 }
 
 void Connection::release(Call& call) {

@@ -22,6 +22,13 @@
 
 namespace simdrive::client {
 
+// Request ids of one connection. Bit 31 belongs to the server; the rest is left for calls that start while the
+// connection retires.
+inline constexpr std::uint32_t kFirstRequestId = 3;
+inline constexpr std::uint32_t kRequestIdsEnd = 0x7fff'0000U;
+/// Of the next connections: tests let one run out of ids.
+inline std::atomic<std::uint32_t> first_request_id{kFirstRequestId};
+
 class Connection final : public net::Events, public rpc::PendingCalls {
  public:
   /// Connects, upgrades and probes the dialect within `deadline`.
@@ -149,7 +156,7 @@ class Connection final : public net::Events, public rpc::PendingCalls {
   Call* active_ = nullptr;    // every call under way
   Call* queue_head_ = nullptr;
   Call* queue_tail_ = nullptr;
-  std::uint32_t next_id_ = 3;
+  std::uint32_t next_id_ = first_request_id.load(std::memory_order_relaxed);
   std::uint32_t inflight_ = 0;
   std::uint64_t inflight_bytes_ = 0;
   std::uint32_t timeouts_in_a_row_ = 0;
