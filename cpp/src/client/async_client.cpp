@@ -198,8 +198,8 @@ struct AsyncClient::Impl final : client::Session, client::Completions {
   /// An operation that is on no connection.
   void end_with(Operation& op, Error error, TimePoint now) {
     Call& call = *op.call;
-    if (op.tries != 0) {  // what an earlier try may have done is still unknown
-      if (call.error.outcome == Outcome::unknown) error.outcome = Outcome::unknown;
+    if (op.tries != 0) {
+      if (call.may_be_applied()) error.outcome = Outcome::unknown;
       if (error.cause.empty()) {
         error.cause = call.error.detail;
         error.cause_code = call.error.code;
@@ -262,16 +262,16 @@ struct AsyncClient::Impl final : client::Session, client::Completions {
         end_with(op, late(), now);
         continue;
       }
-      const bool sent = op.call->sent_any;
-      Error error{Errc::operation_timeout,
-                  sent ? "no complete reply from the server in time" : "the request could not be sent in time"};
-      if (sent) error.outcome = Outcome::unknown;
-      leave(op, std::move(error), now);
+      leave(op,
+            {Errc::operation_timeout,
+             op.call->sent_any ? "no complete reply from the server in time" : "the request could not be sent in time"},
+            now);
     }
   }
 
   /// Ends an active operation for its caller; the operation itself may have to stay.
   void leave(Operation& op, Error error, TimePoint now, bool tell = true) {
+    if (op.call->may_be_applied()) error.outcome = Outcome::unknown;
     by_deadline.remove(op);
     op.told = true;
     op.failed = true;
@@ -297,15 +297,11 @@ struct AsyncClient::Impl final : client::Session, client::Completions {
   Outcome cancel(Operation& op) {
     if (op.told || op.state == Operation::State::done) return op.failed ? op.error.outcome : Outcome::unknown;
     const TimePoint now = Clock::now();
-    const Call& call = *op.call;
-    const bool before = op.tries != 0 && call.failed && call.error.outcome == Outcome::unknown;
     Error error{Errc::interrupted, "the call was cancelled"};
     if (op.state == Operation::State::waiting) {
       waiting.remove(op);
-      if (before) error.outcome = Outcome::unknown;
       end_with(op, std::move(error), now);
     } else {
-      if (call.sent_any || before) error.outcome = Outcome::unknown;
       leave(op, std::move(error), now, false);
       collect(now);
     }
@@ -367,7 +363,7 @@ struct AsyncClient::Impl final : client::Session, client::Completions {
       op.progress_due = now + kProgressInterval;
       const Call::Moved moved = current->moved(*op.call);
       if (!op.call->progress.report(op.call->progress.context, moved.done, moved.total)) {
-        leave(op, {Errc::interrupted, "the progress callback ended the call", Outcome::unknown}, now);
+        leave(op, {Errc::interrupted, "the progress callback ended the call"}, now);
       }
     }
   }

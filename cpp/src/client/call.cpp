@@ -26,6 +26,7 @@ void Call::start(Connection& connection, std::uint32_t id) {
   request_id = id;
   next_seq = 0;
   cursor = GatherCursor(*args);
+  sent_before = may_be_applied();
   sent_any = sent_all = done = failed = placed = values_refused = orphan = false;
   small_have_ = 0;
   values_total_ = values_received_ = 0;
@@ -146,6 +147,7 @@ void Call::finished(Result<void> result) {
       error.outcome = Outcome::unknown;
     }
   }
+  if (failed && sent_before) error.outcome = Outcome::unknown;
   connection_->on_finished(*this);
 }
 

@@ -58,6 +58,8 @@ class Call final : public rpc::ReplySink {
     std::uint64_t total = 0;
   };
   [[nodiscard]] Moved moved() const;
+  /// Whether a byte of it left the process, in this try or an earlier one.
+  [[nodiscard]] bool may_be_applied() const noexcept { return sent_any || sent_before; }
 
   /// Places the values; called without locks, on the thread of the call. False: they can't be taken.
   bool allocate();
@@ -86,6 +88,7 @@ class Call final : public rpc::ReplySink {
   bool queued = false;
   bool sent_any = false;
   bool sent_all = false;
+  bool sent_before = false;  // in an earlier try
   bool done = false;
   bool waiting = false;    // asleep on `wake`
   bool attending = false;  // its thread runs the caller's Interrupt or Progress

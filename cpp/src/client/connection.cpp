@@ -215,7 +215,7 @@ void Connection::on_finished(Call& call) {
 }
 
 void Connection::fail(Call& call, Error error) {
-  error.outcome = call.sent_any ? Outcome::unknown : Outcome::not_applied;
+  error.outcome = call.may_be_applied() ? Outcome::unknown : Outcome::not_applied;
   call.error = std::move(error);
   call.failed = true;
   release(call);
