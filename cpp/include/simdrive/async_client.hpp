@@ -17,8 +17,9 @@ namespace simdrive {
 /// A call of an `AsyncClient`, which owns it; valid until recycle().
 struct AsyncCall {
   void* tag = nullptr;
-  /// Its arguments and its receiver's memory are not needed any more. A call that timed out while a part of it was on
-  /// its way is handed out twice: with its error at once, and when it is over. recycle() it then.
+  /// Its arguments and its receiver's memory are not needed any more. A call that timed out, or was ended by its
+  /// Progress, while a part of it was on its way may be handed out twice: with its error at once, and when it is over.
+  /// recycle() it then.
   bool over = false;
   bool failed = false;
   Error error;
@@ -113,7 +114,8 @@ class AsyncClient {
   /// Whether nothing was under way before the last call: it need not wait for others to be sent with it.
   [[nodiscard]] bool lone() const noexcept;
 
-  /// Ends the connection; calls under way fail with `closed`. pump() hears the server out until close_ended().
+  /// Ends the connection; calls under way fail with `closed`. pump() hears the server out until close_ended(): for how
+  /// long (`close_timeout`) is the loop's to decide.
   void close() noexcept;
   [[nodiscard]] bool close_ended() noexcept;
   [[nodiscard]] bool closed() const noexcept;

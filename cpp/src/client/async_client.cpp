@@ -221,6 +221,8 @@ struct AsyncClient::Impl final : client::Session, client::Completions {
       op.take_outcome();
       by_deadline.remove(op);
       stamp(op, now);
+    } else {
+      std::erase(lingering, &op);  // nobody asked in between: once is enough
     }
     op.over = true;
     op.state = Operation::State::done;
@@ -338,18 +340,24 @@ struct AsyncClient::Impl final : client::Session, client::Completions {
     if (woken.exchange(false)) wake_up.drain();
     TimePoint now = Clock::now();
     again = false;
-    if (!closing) adopt(now);
-    if (current && !closing) {
+    if (closing) {
+      if (current->ended()) end_current();
+      return;
+    }
+    collect(now);  // of a connection that flush() found broken: its calls are not to be ended twice
+    adopt(now);
+    if (current) {
       again = current->pump();
       now = Clock::now();
-      expire(now);
-      silent_at = current ? current->check_silence(now) : TimePoint::max();
+      collect(now);  // before deadlines are looked at: what is here is not late
+    }
+    expire(now);
+    if (current) {
+      current->check_silence(now);
       report_progress(now);
-    } else {
-      expire(now);
     }
     collect(now);
-    if (current && !current->usable() && !closing) adopt(now);
+    if (current && !current->usable()) adopt(now);
     if (!waiting.empty() && current) {
       flush();
       collect(now);
@@ -375,7 +383,7 @@ struct AsyncClient::Impl final : client::Session, client::Completions {
       w.writable = !closing && current->wants_write();
     }
     w.again = again;
-    TimePoint until = current && !closing ? silent_at : TimePoint::max();
+    TimePoint until = current && !closing ? current->silent_at() : TimePoint::max();
     if (!by_deadline.empty()) until = std::min(until, by_deadline.earliest().call->deadline);
     if (!current && !waiting.empty()) until = std::min(until, Clock::now() + kNoThread);
     if (until != TimePoint::max()) {
@@ -443,7 +451,6 @@ struct AsyncClient::Impl final : client::Session, client::Completions {
   std::uint32_t epoch = 0;
   bool closing = false;
   bool again = false;
-  TimePoint silent_at = TimePoint::max();
 
   std::vector<std::unique_ptr<Operation>> all;
   OperationList waiting;  // for a connection, or for room on it

@@ -58,8 +58,10 @@ class Connection final : public net::Events, public rpc::PendingCalls {
   bool pump();
   /// Whether bytes wait for the socket to become writable.
   [[nodiscard]] bool wants_write() const;
-  /// Breaks a connection whose calls wait for bytes that do not come; otherwise, when to look again.
-  net::TimePoint check_silence(net::TimePoint now);
+  /// Breaks a connection whose calls wait for bytes that do not come.
+  void check_silence(net::TimePoint now);
+  /// When that is due.
+  [[nodiscard]] net::TimePoint silent_at() const;
   /// The caller does not want the outcome any more. True: the call is over; false: it will be, when what it has begun
   /// to send or to receive is through, and until then it keeps its memory.
   bool let_go(Call& call, Error error);
@@ -107,6 +109,7 @@ class Connection final : public net::Events, public rpc::PendingCalls {
   Result<void> judge_probe();
 
   // calls
+  [[nodiscard]] net::TimePoint silence_limit() const;
   bool admit(Lock& lock, Call& call);
   void enroll(Call& call);
   void release(Call& call);

@@ -45,13 +45,20 @@ bool Connection::wants_write() const {
   return send_blocked_ && !broken();
 }
 
-TimePoint Connection::check_silence(TimePoint now) {
-  const Lock lock(mutex_);
+TimePoint Connection::silence_limit() const {
   if (broken() || !active_) return TimePoint::max();
-  const TimePoint limit = net::after(last_traffic_, options_.idle_timeout);
-  if (now < limit) return limit;
+  return net::after(last_traffic_, options_.idle_timeout);
+}
+
+TimePoint Connection::silent_at() const {
+  const Lock lock(mutex_);
+  return silence_limit();
+}
+
+void Connection::check_silence(TimePoint now) {
+  const Lock lock(mutex_);
+  if (now < silence_limit()) return;
   break_connection({Errc::connection_lost, "the connection was silent for longer than idle_timeout"});
-  return TimePoint::max();
 }
 
 // What is half done on the connection goes on, if the caller's memory allows that: others use it, too.
