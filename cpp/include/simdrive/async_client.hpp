@@ -72,7 +72,7 @@ class AsyncClient {
   /// Calls that were not handed out are forgotten.
   ~AsyncClient();
 
-  /// Whether the first connection is there; its error if it could not be made.
+  /// Whether the first connection is there; its error if it could not be made, and never will be.
   Result<bool> connected();
 
   // Calls. Errors are those of bad arguments; nothing was started then. Sent by flush() or pump().

@@ -31,8 +31,6 @@ namespace {
 // Operations kept for the next calls.
 constexpr std::size_t kKept = 256;
 constexpr std::chrono::milliseconds kProgressInterval{100};
-// Until a connection is tried again for which there was no thread.
-constexpr std::chrono::seconds kNoThread{1};
 
 }  // namespace
 
@@ -51,9 +49,10 @@ struct AsyncClient::Impl final : client::Session, client::Completions {
 
   // ---- from other threads
 
+  // In this order: a pump() in between may be called once more, but no signal stays that nobody takes.
   void on_change() noexcept override {
-    woken.store(true);
     wake_up.signal();
+    woken.store(true);
   }
 
   void completed(Call& call) noexcept override {
@@ -112,6 +111,8 @@ struct AsyncClient::Impl final : client::Session, client::Completions {
     }
     if (!waiting.empty() || !put_on_connection(op)) {
       op.state = Operation::State::waiting;
+      const bool none = !current || !current->usable();
+      if (none && waiting.empty()) on_change();  // pump() knows whether a connection is being made
       waiting.push_back(op);
     }
     return made;
@@ -163,11 +164,15 @@ struct AsyncClient::Impl final : client::Session, client::Completions {
       const std::lock_guard lock(mutex_);
       if (connection_ && connection_->usable()) {
         if (connection_ != current) let_go_of(connection_);
+        seen_failures = failed_tries_;
         return;
       }
       if (current) let_go_of(nullptr);
-      if (!connecting_ && ever_connected_) {
-        if (auto r = replace_connection(now); !r) {
+      if (!connecting_) {
+        if (!ever_connected_) {  // the first connection is not tried again
+          failure = last_failure_;
+          fails = true;
+        } else if (auto r = replace_connection(now); !r) {
           failure = std::move(r).error();
           fails = true;
         }
@@ -289,9 +294,8 @@ struct AsyncClient::Impl final : client::Session, client::Completions {
   }
 
   Error late() const {
-    if (current && current->usable()) {
-      return {Errc::overload, std::to_string(current->inflight()) + " calls are in flight already"};
-    }
+    const std::uint32_t others = current && current->usable() ? current->inflight() : 0;
+    if (others != 0) return {Errc::overload, std::to_string(others) + " calls are in flight already"};
     const std::lock_guard lock(mutex_);
     return no_connection();
   }
@@ -307,6 +311,7 @@ struct AsyncClient::Impl final : client::Session, client::Completions {
       leave(op, std::move(error), now, false);
       collect(now);
     }
+    if (!waiting.empty()) on_change();  // what it left room for can go
     return op.error.outcome;
   }
 
@@ -385,7 +390,6 @@ struct AsyncClient::Impl final : client::Session, client::Completions {
     w.again = again;
     TimePoint until = current && !closing ? current->silent_at() : TimePoint::max();
     if (!by_deadline.empty()) until = std::min(until, by_deadline.earliest().call->deadline);
-    if (!current && !waiting.empty()) until = std::min(until, Clock::now() + kNoThread);
     if (until != TimePoint::max()) {
       w.seconds = std::max(0.0, std::chrono::duration<double>(until - Clock::now()).count());
     }
