@@ -218,7 +218,7 @@ struct AsyncClient::Impl final : client::Session, client::Completions {
   void end(Operation& op, TimePoint now) {
     Call& call = *op.call;
     // Nothing to receive, but the receiver still learns which keys were absent or empty.
-    if (!call.failed && call.method == Method::batch_read && !call.placed && !call.allocate()) {
+    if (!op.told && !call.failed && call.method == Method::batch_read && !call.placed && !call.allocate()) {
       call.failed = true;
       call.error = {Errc::out_of_memory, "the values could not be placed in memory"};
     }

@@ -29,7 +29,11 @@ bool Connection::pump() {
     got += receive(kPumpMax - got);
     auto* held = static_cast<Call*>(reader_->blocked());
     if (broken() || !held) break;
-    allocate(lock, *held);
+    if (held->orphan) {
+      abandon(*held, {Errc::interrupted, "nobody wants its value any more"});
+    } else {
+      allocate(lock, *held);
+    }
     if (broken() || got >= kPumpMax) break;
   }
   send_blocked_ = false;
