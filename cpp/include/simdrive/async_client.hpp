@@ -99,7 +99,7 @@ class AsyncClient {
   /// After flush() and pump().
   [[nodiscard]] AsyncWatch watch();
   void unwatched() noexcept;
-  /// Readable when pump() is due for another reason than the socket. Always to be watched.
+  /// Readable when pump() is due for another reason than the socket. Always to be watched. Another one after fork().
   [[nodiscard]] std::int64_t wake_up() const noexcept;
   /// Sleeps until pump() is due or `seconds` have passed, on any thread, for loops that cannot watch descriptors.
   void wait(double seconds);

@@ -62,13 +62,20 @@ struct AsyncClient::Impl final : client::Session, client::Completions {
 
   // Calls on the connection that was left behind never end by themselves: see on_this_side().
   void after_fork_in_child() noexcept override {
+    if (current) current->abandon_after_fork();
+    for (const auto& c : previous) c->abandon_after_fork();
     Session::after_fork_in_child();
+    // The parent sleeps on the old one.
+    wake_up.~WakeUp();
+    ::new (&wake_up) net::WakeUp;
     ::new (&over_mutex) std::mutex;
     ::new (&watched_mutex) std::mutex;
     ::new (&current) std::shared_ptr<Connection>();
     ::new (&watched) std::shared_ptr<Connection>();
+    ::new (&previous) std::vector<std::shared_ptr<Connection>>();
     closing = false;
     ++epoch;
+    ++generation;
   }
 
   [[nodiscard]] bool on_this_side(const Operation& op) const noexcept { return op.epoch == epoch && current; }
@@ -286,7 +293,7 @@ struct AsyncClient::Impl final : client::Session, client::Completions {
     stamp(op, now);
     if (!on_this_side(op)) {
       --active;
-      op.error.code = Errc::connection_lost;
+      if (op.error.code == Errc::operation_timeout) op.error.code = Errc::connection_lost;
       end(op, now);
     } else if (!current->let_go(*op.call, std::move(error))) {
       if (tell) lingering.push_back(&op);

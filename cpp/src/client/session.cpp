@@ -86,6 +86,9 @@ void Session::after_fork_in_child() noexcept {
   ::new (&changed_) std::condition_variable;
   ::new (&connection_) std::shared_ptr<Connection>();
   ::new (&events_) std::deque<Event>();
+  if (connecting_ && !ever_connected_) {
+    ::new (&last_failure_) Error{Errc::connect_failed, "the process was forked while its first connection was made"};
+  }
   connecting_ = false;
   failures_ = 0;
   next_try_ = {};
