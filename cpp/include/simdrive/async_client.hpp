@@ -109,7 +109,7 @@ class AsyncClient {
   /// A call that is over, or null.
   [[nodiscard]] AsyncCall* next_done();
   void recycle(AsyncCall* call);
-  /// Calls started and not handed out.
+  /// Calls started and not recycled.
   [[nodiscard]] std::size_t pending() const noexcept;
   /// Whether nothing was under way before the last call: it need not wait for others to be sent with it.
   [[nodiscard]] bool lone() const noexcept;
