@@ -71,11 +71,10 @@ class AsyncClient:
 
     def __init__(self, options: Options) -> None:
         loop = asyncio.get_running_loop()
-        watcher = None if _watches_descriptors(loop) else _Watcher(loop)
         self._options = options
         self._dialect = ""
         self._pid = os.getpid()
-        self._core = AsyncCore(options, loop, watcher)
+        self._core = AsyncCore(options, loop, _Watcher)
 
     async def write(
         self, key: Buffer, data: Buffer, *, timeout: _Timeout = ..., progress: Progress | None = None
@@ -333,12 +332,6 @@ class AsyncClient:
 
     def _stats(self) -> dict[str, int]:
         return self._core.stats()
-
-
-def _watches_descriptors(loop: asyncio.AbstractEventLoop) -> bool:
-    """Whether the loop can say when a descriptor is ready: Windows' proactor loop cannot."""
-    add_reader = getattr(type(loop), "add_reader", None)
-    return add_reader is not None and add_reader is not asyncio.AbstractEventLoop.add_reader
 
 
 class _Watcher:

@@ -1,9 +1,10 @@
 # simdrive::AsyncClient for asyncio: the event loop watches the connection, its callbacks pump.
 #
-# Ownership: AsyncCall holds what one call borrows and makes (buffers, the result, its future). The core refers to it by
-# its tag, which owns a reference from the start of the call until the core has handed it out for the last time.
+# Ownership: AsyncCall holds what one call borrows and makes (buffers, the result, its future). The C++ client refers to
+# it by its tag; AsyncCore has it in a list from the start of the call until the C++ client has handed it out for the last
+# time. The list is Python's to traverse: a loop that was closed with calls under way leaves a cycle of client, calls and
+# tasks behind. Neither class is cleared by the collector, which would free buffers that are still in use.
 
-from cpython.ref cimport Py_DECREF
 from libc.stdint cimport int64_t
 
 from simdrive._cython.libsimdrive.async_client cimport CAsyncCall, CAsyncCallOptions, CAsyncClient, CAsyncWatch
@@ -26,8 +27,22 @@ cdef cbool tell_async_progress(void* context, uint64_t done, uint64_t total) noe
         return (<AsyncCall> context).tell(done, total)
 
 
+# How often the process is a child of fork(). What a client's loop watches is the parent's then.
+cdef unsigned long forks = 0
+
+
+def _after_fork_of_aio():
+    global forks
+    forks += 1
+
+
+if hasattr(_os, "register_at_fork"):
+    _os.register_at_fork(after_in_child=_after_fork_of_aio)
+
+
 @cython.final
 @cython.freelist(64)
+@cython.no_gc_clear
 cdef class AsyncCall:
     """One call under way. Its `future` gets the outcome, but for a call that was left."""
 
@@ -43,6 +58,8 @@ cdef class AsyncCall:
     cdef list keys
     cdef uint64_t sent
     cdef PyObject* slot
+    cdef AsyncCall newer, older  # in its core's list
+    cdef cbool unapplied  # it failed, and changed nothing
 
     def __dealloc__(self):
         if self.has_k:
@@ -110,37 +127,36 @@ cdef class AsyncCall:
 
 
 @cython.final
+@cython.no_gc_clear
 cdef class AsyncCore:
     """What an AsyncClient has in its event loop. All methods belong to that loop's thread."""
 
     cdef CAsyncClient* c_obj
     cdef object loop, create_future, running_loop
     cdef object bound_ready, bound_flush, bound_again
-    cdef object timer, connecting, closing, watcher
+    cdef object timer, connecting, closing, watcher, make_watcher
     cdef double timer_at
     cdef str endpoint
     cdef uint64_t generation
     cdef int64_t fd, wake_fd
     cdef cbool writing, flush_due, again_due, watching
-    cdef long pid
-    cdef unsigned long thread
+    cdef cbool pumping  # the C++ client runs, and may call Python
+    cdef unsigned long thread, born  # forks before it was made
+    cdef AsyncCall newest  # of the calls under way
     cdef object __weakref__
 
-    def __cinit__(self, options, loop, watcher):
+    def __cinit__(self, options, loop, make_watcher):
         cdef COptions o = core_options(options)
         cdef Error error
         self.fd = self.wake_fd = -1
-        from asyncio import get_running_loop  # with the first client: importing it is slow
-        self.running_loop = get_running_loop
+        from asyncio import _get_running_loop  # with the first client: importing it is slow
+        self.running_loop = _get_running_loop
         self.loop = loop
         self.create_future = loop.create_future
-        self.watcher = watcher
-        self.pid = _os.getpid()
+        self.make_watcher = make_watcher
+        self.born = forks
         self.thread = PyThread_get_thread_ident()
         self.endpoint = options.url
-        self.bound_ready = self._ready
-        self.bound_flush = self._flush
-        self.bound_again = self._again
         self.c_obj = sda_open(o, error)
         if self.c_obj == NULL:
             raise_call_error(error, "connect", self.endpoint, None)
@@ -149,25 +165,34 @@ cdef class AsyncCore:
     def __dealloc__(self):
         cdef Outside outside
         cdef CAsyncClient* c = self.c_obj
-        cdef CAsyncCall* call
         self.c_obj = NULL
         if c == NULL:
             return
         with nogil:
             c.close()
-            outside.back()
-        while True:
-            call = c.next_done()
-            if call == NULL:
-                break
-            if call.over:
-                tag = <AsyncCall> call.tag
-                Py_DECREF(tag)
-                tag.c_obj = NULL
-                c.recycle(call)
-        with nogil:
             del c
             outside.back()
+        while self.newest is not None:
+            self.newest.c_obj = NULL
+            self.unlist(self.newest)
+
+    cdef int enlist(self, AsyncCall call) except -1:
+        call.older = self.newest
+        if self.newest is not None:
+            self.newest.newer = call
+        self.newest = call
+        return 0
+
+    cdef int unlist(self, AsyncCall call) except -1:
+        cdef AsyncCall newer = call.newer, older = call.older
+        call.newer = call.older = None
+        if older is not None:
+            older.newer = newer
+        if newer is not None:
+            newer.older = older
+        else:
+            self.newest = older
+        return 0
 
     # ---- the loop
 
@@ -175,32 +200,39 @@ cdef class AsyncCore:
         """Begins to be watched by the loop; the future of the first connection."""
         future = self.connecting = self.create_future()
         self.wake_fd = self.c_obj.wake_up()
-        self.watching = True
-        if self.watcher is not None:
-            self.watcher.start(self)
-        else:
+        self.bound_ready = self._ready  # stop() ends these cycles
+        self.bound_flush = self._flush
+        self.bound_again = self._again
+        try:
             self.loop.add_reader(self.wake_fd, self.bound_ready)
+        except (AttributeError, NotImplementedError):  # Windows' proactor loop, for one
+            self.watcher = self.make_watcher(self.loop)
+            self.watcher.start(self)
+        self.watching = True
         self._ready()
         return future
 
     def _ready(self):
         """A descriptor is ready, or the time is due."""
         cdef Outside outside
-        if not self.watching:
+        if not self.is_here() or self.pumping:
             return
+        self.pumping = True
         try:
             with nogil:
                 self.c_obj.pump()
                 outside.back()
         except MemoryError:
             pass  # what there was no memory for is tried again when the loop comes round
+        finally:
+            self.pumping = False
         self.settle()
         self.arm()
 
     def _flush(self):
         cdef Outside outside
         self.flush_due = False
-        if not self.watching:
+        if not self.is_here():
             return
         with nogil:
             self.c_obj.flush()
@@ -214,6 +246,10 @@ cdef class AsyncCore:
     def _on_time(self):
         self.timer = None
         self._ready()
+
+    cdef cbool is_here(self) noexcept:
+        """Whether the loop watches the client, and in this process."""
+        return self.watching and self.born == forks
 
     cdef int settle(self) except -1:
         """Hands out what is over."""
@@ -230,8 +266,9 @@ cdef class AsyncCore:
                 self.deliver(call, c)
             if c.over:
                 call.c_obj = NULL
+                call.unapplied = c.failed and c.error.outcome != Outcome.unknown
                 self.c_obj.recycle(c)
-                Py_DECREF(call)
+                self.unlist(call)
         if self.connecting is not None:
             state = sda_connected(self.c_obj[0], error)
             if state != 0:
@@ -264,7 +301,10 @@ cdef class AsyncCore:
 
     cdef int arm(self) except -1:
         """Has the loop watch what the core wants watched."""
-        cdef CAsyncWatch w = self.c_obj.watch()
+        cdef CAsyncWatch w
+        if not self.is_here():
+            return 0
+        w = self.c_obj.watch()
         if self.watcher is not None:
             changed = w.generation != self.generation or w.writable != self.writing
             if w.generation != self.generation:
@@ -316,29 +356,46 @@ cdef class AsyncCore:
     def stop(self):
         """The loop forgets the client; calls that are under way end. Also where the loop is gone, or another's."""
         cdef Outside outside
+        self.bound_ready = self.bound_flush = self.bound_again = None
         if not self.watching:
             return
+        here = self.is_here()
+        closed = self.loop.is_closed()
         self.watching = False
         with nogil:
             self.c_obj.close()
             outside.back()
-        if self.watcher is not None:
-            self.watcher.stop()
-        # In a child of fork() the loop's selector is the parent's.
-        if _os.getpid() == self.pid and not self.loop.is_closed():
-            if self.timer is not None:
+        # In a child of fork() the loop's selector is the parent's, and so is whoever waits.
+        if here:
+            if closed:
+                self.forsake()
+            elif self.timer is not None:
                 self.timer.cancel()
-                self.timer = None
             self.settle()
-            if self.watcher is None:
+            if self.closing is not None and not self.closing.done() and not closed:
+                self.closing.set_result(None)
+            if self.watcher is not None:
+                self.watcher.stop()
+            elif not closed:
                 self.unwatch_socket()
                 self.loop.remove_reader(self.wake_fd)
-        self.c_obj.unwatched()
-        self.bound_ready = self.bound_flush = self.bound_again = None
+            self.c_obj.unwatched()
+        self.timer = None
+
+    cdef int forsake(self) except -1:
+        """Nobody waits for a call any more: the loop is closed, and takes no callback of a future."""
+        cdef AsyncCall call = self.newest
+        while call is not None:
+            call.left = True
+            call = call.older
+        self.connecting = None
+        return 0
 
     def let_go(self):
-        """stop(), from any thread."""
-        if self.loop.is_closed() or PyThread_get_thread_ident() == self.thread:
+        """stop(), from any thread, and wherever the collector runs."""
+        if self.born != forks:
+            return
+        if self.loop.is_closed() or (self.is_in_loop() and not self.pumping):
             self.stop()
             return
         try:
@@ -346,13 +403,15 @@ cdef class AsyncCore:
         except RuntimeError:  # it was closed meanwhile
             self.stop()
 
+    cdef cbool is_in_loop(self) except *:
+        """Whether the loop cannot run meanwhile in another thread: it runs in this one, or has stopped in it."""
+        if self.loop.is_running():
+            return self.running_loop() is self.loop
+        return PyThread_get_thread_ident() == self.thread
+
     def check_loop(self, str op):
         """EventLoopError in another loop than the client's, or in none."""
-        try:
-            running = self.running_loop()
-        except RuntimeError:
-            running = None
-        if running is not self.loop:
+        if self.running_loop() is not self.loop or self.born != forks:
             error = _EventLoopError(
                 f"{op} on {self.endpoint}: the client belongs to another event loop (open a client in each loop)"
             )
@@ -365,14 +424,15 @@ cdef class AsyncCore:
         cdef Outside outside
         if not self.watching:
             return None
-        with nogil:
-            self.c_obj.close()
-            outside.back()
-        self.settle()
-        if self.c_obj.close_ended():
-            return None
-        self.closing = self.create_future()
-        self.arm()
+        if self.closing is None:
+            with nogil:
+                self.c_obj.close()
+                outside.back()
+            self.settle()
+            if self.c_obj.close_ended():
+                return None
+            self.closing = self.create_future()
+            self.arm()
         return self.closing
 
     def wait(self, double seconds):
@@ -392,7 +452,7 @@ cdef class AsyncCore:
     # ---- calls
 
     cdef AsyncCall new_call(self, str op, Gives gives, object timeout, object progress, CAsyncCallOptions* o):
-        if self.running_loop() is not self.loop:
+        if self.running_loop() is not self.loop or self.born != forks:
             self.check_loop(op)
         if progress is not None:
             if not callable(progress):
@@ -414,7 +474,7 @@ cdef class AsyncCore:
                              call.key if call.keys is None else refused_key(error, call.keys))
         call.c_obj = c
         call.future = self.create_future()
-        Py_INCREF(call)
+        self.enlist(call)
         if self.c_obj.lone():
             self._flush()
         elif not self.flush_due:
@@ -426,21 +486,36 @@ cdef class AsyncCore:
         """The caller does not wait any more, because of `error`."""
         cdef Outside outside
         cdef Outcome outcome
-        if call.left or (call.future.done() and not call.future.cancelled()):
+        future = call.future
+        if call.left:
             return
+        if future.done() and not future.cancelled():
+            failure = future.exception()
+            if failure is error:
+                return
+            # It ended in the round in which its caller was cancelled.
+            outcome = Outcome.not_applied if call.unapplied else Outcome.unknown
+        elif call.c_obj == NULL:
+            outcome = Outcome.not_applied if call.unapplied else Outcome.unknown
+        elif not self.is_here():
+            outcome = Outcome.unknown
+        elif self.loop.is_closed():  # nobody will run the task again
+            return
+        elif self.pumping or not self.is_in_loop():  # the collector ends the coroutine, wherever it runs
+            self.loop.call_soon_threadsafe(self.leave, call, error)
+            return
+        else:
+            with nogil:
+                outcome = self.c_obj.cancel(call.c_obj)
+                outside.back()
         call.left = True
-        # A coroutine can be thrown away on any thread; its call then ends by itself.
-        if call.c_obj == NULL or PyThread_get_thread_ident() != self.thread:
-            return
-        with nogil:
-            outcome = self.c_obj.cancel(call.c_obj)
-            outside.back()
         if outcome == Outcome.unknown and call.op in ("write", "batch_write", "delete"):
             error.outcome = "unknown"
             if hasattr(error, "add_note"):
                 error.add_note(f"simdrive: this {call.op} may or may not have been applied")
-        self.settle()
-        self.arm()
+        if self.is_here() and not self.loop.is_closed():
+            self.settle()
+            self.arm()
 
     def write(self, key, data, timeout, progress):
         cdef CAsyncCallOptions o
