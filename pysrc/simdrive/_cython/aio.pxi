@@ -87,7 +87,7 @@ cdef class AsyncCall:
     cdef Flat key_bytes(self) noexcept:
         return Flat(<const uint8_t*> self.k.buf, <size_t> self.k.len)
 
-    cdef object result(self):
+    cdef object result(self, str endpoint):
         cdef CAsyncCall* c = self.c_obj
         if self.gives == gives_nothing:
             return None
@@ -106,11 +106,17 @@ cdef class AsyncCall:
             return self.default
         if self.has_target:
             if r.in_place:
+                if r.size > <uint64_t> self.target.len:
+                    raise self.too_small(r.size, endpoint)
                 memcpy(self.target.buf, r.small, r.size)
             return r.size
         if r.in_place:
             return PyBytes_FromStringAndSize(<const char*> r.small, <Py_ssize_t> r.size)
         return <object> self.slot
+
+    cdef object too_small(self, uint64_t size, str endpoint):
+        return _make_error(4, f"the value has {size} bytes, the out buffer {self.target.len}", op=self.op,
+                           endpoint=endpoint)
 
     cdef object failure(self, str endpoint):
         cdef CAsyncCall* c = self.c_obj
@@ -119,8 +125,7 @@ cdef class AsyncCall:
         if c.error.code == Errc.buffer_too_small:
             size = c.result.size
             if self.has_target:
-                return _make_error(4, f"the value has {size} bytes, the out buffer {self.target.len}", op=self.op,
-                                   endpoint=endpoint)
+                return self.too_small(size, endpoint)
             return _make_error(5, f"no memory for a value of {size} bytes", op=self.op, endpoint=endpoint)
         hint = None if self.key is None else bytes(memoryview(self.key).cast("B")[:16])
         return error_object(c.error, self.op, endpoint, hint)
@@ -290,7 +295,7 @@ cdef class AsyncCore:
             call.future.set_exception(error)
             return 0
         try:
-            result = call.result()
+            result = call.result(self.endpoint)
             if call.progress is not None:
                 call.progress(call.sent, call.sent)
         except Exception as error:
