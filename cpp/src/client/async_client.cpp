@@ -376,10 +376,14 @@ struct AsyncClient::Impl final : client::Session, client::Completions {
     }
   }
 
+  [[nodiscard]] bool reports(const Operation& op) const noexcept {
+    return op.state == Operation::State::active && !op.told && on_this_side(op);
+  }
+
   void report_progress(TimePoint now) {
     for (std::size_t i = 0; i < progressing.size();) {
       Operation& op = *progressing[i++];
-      if (now < op.progress_due || op.state != Operation::State::active || op.told || !on_this_side(op)) continue;
+      if (now < op.progress_due || !reports(op)) continue;
       op.progress_due = now + kProgressInterval;
       const Call::Moved moved = current->moved(*op.call);
       if (!op.call->progress.report(op.call->progress.context, moved.done, moved.total)) {
@@ -396,6 +400,9 @@ struct AsyncClient::Impl final : client::Session, client::Completions {
     }
     w.again = again;
     TimePoint until = current && !closing ? current->silent_at() : TimePoint::max();
+    for (const Operation* op : progressing) {
+      if (!closing && reports(*op)) until = std::min(until, op->progress_due);
+    }
     if (!by_deadline.empty()) until = std::min(until, by_deadline.earliest().call->deadline);
     if (until != TimePoint::max()) {
       w.seconds = std::max(0.0, std::chrono::duration<double>(until - Clock::now()).count());
