@@ -62,13 +62,24 @@ cdef class AsyncCall:
     cdef cbool unapplied  # it failed, and changed nothing
 
     def __dealloc__(self):
+        self.release()
+
+    cdef void release(self) noexcept:
+        """Frees what it borrowed and made; an exception's traceback may keep the call for long."""
         if self.has_k:
+            self.has_k = False
             PyBuffer_Release(&self.k)
         if self.has_v:
+            self.has_v = False
             PyBuffer_Release(&self.v)
         if self.has_target:
+            self.has_target = False
             PyBuffer_Release(&self.target)
         Py_DECREF_slot(self.slot)
+        self.slot = NULL
+        self.flat = None
+        self.keys = None
+        self.key = None
 
     cdef cbool tell(self, uint64_t done, uint64_t total) noexcept:
         try:
@@ -273,6 +284,7 @@ cdef class AsyncCore:
                 call.c_obj = NULL
                 call.unapplied = c.failed and c.error.outcome != Outcome.unknown
                 self.c_obj.recycle(c)
+                call.release()
                 self.unlist(call)
         if self.connecting is not None:
             state = sda_connected(self.c_obj[0], error)
