@@ -40,6 +40,23 @@ if hasattr(_os, "register_at_fork"):
     _os.register_at_fork(after_in_child=_after_fork_of_aio)
 
 
+cdef enum:
+    EPOLLIN = 1
+    EPOLLOUT = 4
+
+
+cdef object own_epoll(loop):
+    """For libuv's loops on Linux: they stop watching a descriptor, and tell nobody, when epoll reports an error of it.
+    That is how a reset connection shows; an epoll descriptor of ours, which has the socket, never has errors."""
+    from asyncio import SelectorEventLoop
+
+    if isinstance(loop, SelectorEventLoop):
+        return None
+    import select
+
+    return select.epoll() if hasattr(select, "epoll") else None
+
+
 @cython.final
 @cython.freelist(64)
 @cython.no_gc_clear
@@ -151,6 +168,7 @@ cdef class AsyncCore:
     cdef object loop, create_future, running_loop
     cdef object bound_ready, bound_flush, bound_again
     cdef object timer, connecting, closing, watcher, make_watcher
+    cdef object epoll  # has the socket, where the loop cannot be trusted with it
     cdef double timer_at
     cdef str endpoint
     cdef uint64_t generation
@@ -224,6 +242,10 @@ cdef class AsyncCore:
         except (AttributeError, NotImplementedError):  # Windows' proactor loop, for one
             self.watcher = self.make_watcher(self.loop)
             self.watcher.start(self)
+        else:
+            self.epoll = own_epoll(self.loop)
+            if self.epoll is not None:
+                self.loop.add_reader(self.epoll.fileno(), self.bound_ready)
         self.watching = True
         self._ready()
         return future
@@ -335,10 +357,15 @@ cdef class AsyncCore:
                 self.generation = w.generation
                 self.c_obj.unwatched()
                 if w.socket >= 0:
-                    self.loop.add_reader(w.socket, self.bound_ready)
+                    if self.epoll is not None:
+                        self.epoll.register(w.socket, EPOLLIN)
+                    else:
+                        self.loop.add_reader(w.socket, self.bound_ready)
                     self.fd = w.socket
             if w.writable != self.writing and self.fd >= 0:
-                if w.writable:
+                if self.epoll is not None:
+                    self.epoll.modify(self.fd, EPOLLIN | EPOLLOUT if w.writable else EPOLLIN)
+                elif w.writable:
                     self.loop.add_writer(self.fd, self.bound_ready)
                 else:
                     self.loop.remove_writer(self.fd)
@@ -363,9 +390,12 @@ cdef class AsyncCore:
 
     cdef int unwatch_socket(self) except -1:
         if self.fd >= 0:
-            if self.writing:
-                self.loop.remove_writer(self.fd)
-            self.loop.remove_reader(self.fd)
+            if self.epoll is not None:
+                self.epoll.unregister(self.fd)
+            else:
+                if self.writing:
+                    self.loop.remove_writer(self.fd)
+                self.loop.remove_reader(self.fd)
         self.fd = -1
         self.writing = False
         return 0
@@ -396,6 +426,10 @@ cdef class AsyncCore:
             elif not closed:
                 self.unwatch_socket()
                 self.loop.remove_reader(self.wake_fd)
+                if self.epoll is not None:
+                    self.loop.remove_reader(self.epoll.fileno())
+            if self.epoll is not None:
+                self.epoll.close()
             self.c_obj.unwatched()
         self.timer = None
 
