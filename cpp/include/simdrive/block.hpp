@@ -9,7 +9,8 @@
 namespace simdrive {
 
 /// A reference to memory. Whoever made it fills it before others are given copies; from then on it is read only. The
-/// last reference frees it: at once, or, from kLarge on, on a thread of the library's own.
+/// last reference frees it: at once, or, from kLarge on, on a thread of the library's own, which keeps up to 16 MiB for
+/// the next blocks, for 0.1 s.
 class Block {
  public:
   /// Giving back 64 MiB takes the system about 5 ms.

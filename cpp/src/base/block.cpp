@@ -24,15 +24,26 @@ constexpr std::size_t kHead = 16;
 // what it gives back.
 constexpr std::size_t kLargeHead = 64;
 
+// What is mapped for a large block. Rounded up, so that blocks of about one size can be used again; pages that are not
+// touched cost nothing.
+constexpr std::size_t kRound = std::size_t{64} << 10;
+std::size_t mapped(std::size_t size) noexcept { return (kLargeHead + size + kRound - 1) / kRound * kRound; }
+
+void* large_memory(std::size_t size) noexcept {
+  const std::size_t bytes = mapped(size);
+  void* used = Reaper::of_process().reuse(bytes);
+  return used != nullptr ? used : map_pages(bytes);
+}
+
 Head& head_of(std::uint8_t* data) noexcept { return *reinterpret_cast<Head*>(data - kHead); }
 
 }  // namespace
 
 Block Block::make(std::uint64_t size) noexcept {
-  if (size > std::numeric_limits<std::size_t>::max() - kLargeHead) return {};
+  if (size > std::numeric_limits<std::size_t>::max() - kLargeHead - kRound) return {};
   const auto bytes = static_cast<std::size_t>(size);
   const bool large = bytes >= kLarge;
-  void* start = large ? map_pages(kLargeHead + bytes) : std::malloc(kHead + bytes);
+  void* start = large ? large_memory(bytes) : std::malloc(kHead + bytes);
   if (start == nullptr) return {};
   Block block;
   block.data_ = static_cast<std::uint8_t*>(start) + (large ? kLargeHead : kHead);
@@ -59,7 +70,7 @@ void Block::let_go(std::uint8_t* data) noexcept {
   if (size < kLarge) {
     std::free(data - kHead);
   } else {
-    Reaper::of_process().take(data - kLargeHead, kLargeHead + size);
+    Reaper::of_process().take(data - kLargeHead, mapped(size));
   }
 }
 

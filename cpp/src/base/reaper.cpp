@@ -8,6 +8,7 @@
 #include <exception>
 #include <new>
 #include <thread>
+#include <utility>
 
 #include "base/pages.hpp"
 
@@ -53,20 +54,37 @@ void Reaper::take(void* pages, std::size_t bytes) noexcept {
     if (running_ && room) {
       waiting_ = ::new (pages) Waiting{waiting_, bytes};
       waiting_bytes_ += bytes;
-      more_.notify_one();
+      if (asleep_ || waiting_bytes_ > kWarm) more_.notify_one();
       return;
     }
   }
   unmap_pages(pages, bytes);
 }
 
+void* Reaper::reuse(std::size_t bytes) noexcept {
+  const std::lock_guard lock(mutex_);
+  // No more are warm than these; more wait only while the thread is at work.
+  int left = kWarm >> 20;
+  for (Waiting** at = &waiting_; *at != nullptr && left-- > 0; at = &(*at)->next) {
+    if ((*at)->bytes != bytes) continue;
+    void* pages = std::exchange(*at, (*at)->next);
+    waiting_bytes_ -= bytes;
+    return pages;
+  }
+  return nullptr;
+}
+
 void Reaper::run() noexcept {
   std::unique_lock lock(mutex_);
   for (;;) {
     if (waiting_ == nullptr) {
+      asleep_ = true;
       more_.wait(lock);
-    } else {
+      asleep_ = false;
+    } else if (waiting_bytes_ > kWarm) {
       free_one(lock);
+    } else if (more_.wait_for(lock, kLinger) == std::cv_status::timeout) {
+      while (waiting_ != nullptr) free_one(lock);
     }
   }
 }
@@ -100,7 +118,7 @@ void Reaper::after_fork_in_child() noexcept {
   // The thread is the parent's, and so is whoever slept: new ones, in place. What waited waits for the next thread.
   ::new (&mutex_) std::mutex;
   ::new (&more_) std::condition_variable;
-  running_ = false;
+  running_ = asleep_ = false;
   if (current_ != nullptr) waiting_ = ::new (current_) Waiting{waiting_, current_bytes_};
   current_ = nullptr;
 }

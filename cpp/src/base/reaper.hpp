@@ -2,6 +2,7 @@
 // it.
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <cstddef>
 #include <mutex>
@@ -13,6 +14,10 @@ class Reaper {
   /// Starts a thread that calls run(); false if there is none to be had.
   using Start = bool (*)(Reaper& reaper);
 
+  /// As much as this is kept for kLinger. What is more goes at once.
+  static constexpr std::size_t kWarm = std::size_t{16} << 20;
+  static constexpr std::chrono::milliseconds kLinger{100};
+
   /// What would make more than `waiting_max` bytes wait is freed by whoever brings it, unless nothing waits.
   Reaper(Start start, std::size_t waiting_max) noexcept : start_(start), waiting_max_(waiting_max) {}
   Reaper(const Reaper&) = delete;
@@ -23,6 +28,8 @@ class Reaper {
 
   /// Takes what map_pages() gave. The thread is started by the first call, and again after fork() or a failure.
   void take(void* pages, std::size_t bytes) noexcept;
+  /// Just so many bytes that were taken and are not freed yet, or null. Their contents are undefined.
+  [[nodiscard]] void* reuse(std::size_t bytes) noexcept;
   /// Frees what comes, for ever.
   [[noreturn]] void run() noexcept;
   /// Frees what waits. Not while run() does.
@@ -52,6 +59,7 @@ class Reaper {
   void* current_ = nullptr;  // being freed
   std::size_t current_bytes_ = 0;
   bool running_ = false;
+  bool asleep_ = false;  // until more comes
 };
 
 }  // namespace simdrive

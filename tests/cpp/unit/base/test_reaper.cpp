@@ -95,6 +95,22 @@ TEST(Reaper, StartsAThreadWhereThereIsNoRoom) {
   reaper.drain();
 }
 
+TEST(Reaper, GivesWhatWaitsToWhoNeedsAsMuch) {
+  Reaper reaper(pretend_to_start, 100 * kMiB);
+  void* first = touched_pages(kMiB);
+  void* second = touched_pages(2 * kMiB);
+  reaper.take(first, kMiB);
+  reaper.take(second, 2 * kMiB);
+  EXPECT_EQ(reaper.reuse(3 * kMiB), nullptr);
+  EXPECT_EQ(reaper.reuse(kMiB), first);
+  EXPECT_EQ(reaper.reuse(kMiB), nullptr);
+  EXPECT_EQ(reaper.waiting_bytes(), 2 * kMiB);
+  EXPECT_EQ(reaper.reuse(2 * kMiB), second);
+  EXPECT_EQ(reaper.waiting_bytes(), 0U);
+  unmap_pages(first, kMiB);
+  unmap_pages(second, 2 * kMiB);
+}
+
 TEST(Pages, AreZeroAndCanBeDiscarded) {
   auto* pages = static_cast<unsigned char*>(map_pages(3 * kMiB));
   ASSERT_NE(pages, nullptr);
