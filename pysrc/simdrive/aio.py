@@ -18,6 +18,8 @@ from simdrive.streams import Progress
 if TYPE_CHECKING:
     from typing_extensions import Buffer, Self
 
+    from simdrive._core import Value
+
 __all__ = ["AsyncClient", "aconnect"]
 
 _K = TypeVar("_K")
@@ -138,6 +140,26 @@ class AsyncClient:
         key: Buffer,
         *,
         default: None = None,
+        out: Literal["view"],
+        timeout: _Timeout = ...,
+        progress: Progress | None = None,
+    ) -> Value | None: ...
+    @overload
+    async def read(
+        self,
+        key: Buffer,
+        *,
+        default: _T,
+        out: Literal["view"],
+        timeout: _Timeout = ...,
+        progress: Progress | None = None,
+    ) -> Value | _T: ...
+    @overload
+    async def read(
+        self,
+        key: Buffer,
+        *,
+        default: None = None,
         out: Buffer,
         timeout: _Timeout = ...,
         progress: Progress | None = None,
@@ -164,11 +186,12 @@ class AsyncClient:
         """The value under `key`, or `default` if there is none.
 
         Args:
-            out: ``"bytes"`` for a new bytes object, or a writable buffer to fill. It stays locked until the call ends;
+            out: ``"bytes"`` for a new bytes object, ``"view"`` for a :class:`simdrive.Value`, whose memory is freed off
+                the loop, or a writable buffer to fill. A buffer stays locked until the call ends;
                 after a timeout or a cancellation until the rest of a reply that has begun is there.
 
         Returns:
-            bytes, or the number of bytes written to `out`.
+            bytes, a Value, or the number of bytes written to `out`.
 
         Raises:
             BufferTooSmallError: the value does not fit in `out` (a ``ValueError``).
@@ -180,17 +203,43 @@ class AsyncClient:
             self._core.leave(call, error)
             raise
 
+    @overload
     async def batch_read(
-        self, keys: Iterable[Buffer], *, timeout: _Timeout = ..., progress: Progress | None = None
-    ) -> list[bytes | None]:
-        """The values under `keys` in one request: a list in the same order, with ``None`` where a key is absent."""
-        call = self._calls.batch_read(keys, timeout, progress)
+        self,
+        keys: Iterable[Buffer],
+        *,
+        out: Literal["bytes"] = "bytes",
+        timeout: _Timeout = ...,
+        progress: Progress | None = None,
+    ) -> list[bytes | None]: ...
+    @overload
+    async def batch_read(
+        self,
+        keys: Iterable[Buffer],
+        *,
+        out: Literal["view"],
+        timeout: _Timeout = ...,
+        progress: Progress | None = None,
+    ) -> list[Value | None]: ...
+    async def batch_read(
+        self,
+        keys: Iterable[Buffer],
+        *,
+        out: str = "bytes",
+        timeout: _Timeout = ...,
+        progress: Progress | None = None,
+    ) -> Any:
+        """The values under `keys` in one request: a list in the same order, with ``None`` where a key is absent.
+
+        Args:
+            out: ``"bytes"``, or ``"view"`` for :class:`simdrive.Value` objects, as of ``Client.batch_read``.
+        """
+        call = self._calls.batch_read(keys, out, timeout, progress)
         try:
-            values: list[bytes | None] = await call.future
+            return await call.future
         except BaseException as error:
             self._core.leave(call, error)
             raise
-        return values
 
     @overload
     async def batch_read_structured(

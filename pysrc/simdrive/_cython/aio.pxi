@@ -75,6 +75,9 @@ cdef class AsyncCall:
     cdef list keys
     cdef uint64_t sent
     cdef PyObject* slot
+    cdef cbool view
+    cdef CBlock block
+    cdef vector[View] views
     cdef AsyncCall newer, older  # in its core's list
     cdef cbool unapplied  # it failed, and changed nothing
 
@@ -94,6 +97,8 @@ cdef class AsyncCall:
             PyBuffer_Release(&self.target)
         Py_DECREF_slot(self.slot)
         self.slot = NULL
+        self.block.reset()
+        self.views.clear()
         self.flat = None
         self.keys = None
         self.key = None
@@ -124,7 +129,7 @@ cdef class AsyncCall:
         if self.gives == gives_number:
             return c.number
         if self.gives == gives_values:
-            value = <object> self.slot
+            value = values_of(self.views) if self.view else <object> self.slot
             if self.progress is not None:
                 self.sent = sum([len(v) for v in value if v is not None])
             return value
@@ -138,6 +143,8 @@ cdef class AsyncCall:
                     raise self.too_small(r.size, endpoint)
                 memcpy(self.target.buf, r.small, r.size)
             return r.size
+        if self.view:
+            return value_of(self.block, r)
         if r.in_place:
             return PyBytes_FromStringAndSize(<const char*> r.small, <Py_ssize_t> r.size)
         return <object> self.slot
@@ -612,10 +619,15 @@ cdef class AsyncCore:
         call.default = default
         call.borrow_key(key)
         if isinstance(out, str):
-            if out != "bytes":
-                raise _ConfigurationError(f"out must be 'bytes' or a writable buffer, not {out!r}")
-            receiver.context = &call.slot
-            receiver.allocate = &place_one
+            if out == "view":
+                call.view = True
+                receiver.context = &call.block
+                receiver.allocate = &sd_place_view
+            elif out == "bytes":
+                receiver.context = &call.slot
+                receiver.allocate = &place_one
+            else:
+                raise _ConfigurationError(f"out must be 'bytes', 'view' or a writable buffer, not {out!r}")
         else:
             get_target(out, &call.target)
             call.has_target = True
@@ -624,7 +636,7 @@ cdef class AsyncCore:
         o.args_stay = PyBytes_CheckExact(key)
         return self.begun(call, sda_read(self.c_obj[0], call.key_bytes(), receiver, o, error), error)
 
-    def batch_read(self, keys, timeout, progress):
+    def batch_read(self, keys, out, timeout, progress):
         cdef Outside outside
         cdef CAsyncCallOptions o
         cdef Error error
@@ -633,12 +645,17 @@ cdef class AsyncCore:
         cdef AsyncCall call = self.new_call("batch_read", gives_values, timeout, progress, &o)
         if isinstance(keys, (str, bytes, bytearray)):
             raise TypeError(f"keys must be an iterable of keys, not {type(keys).__name__}")
+        call.view = is_view(out)
         call.keys = list(keys)
         call.flat = _Borrowed(len(call.keys))
         for key in call.keys:
             call.flat.add(key, "key")
-        receiver.context = &call.slot
-        receiver.allocate = &place_many
+        if call.view:
+            receiver.context = &call.views
+            receiver.allocate = &sd_place_views
+        else:
+            receiver.context = &call.slot
+            receiver.allocate = &place_many
         o.args_stay = call.flat.view_count == 0
         with nogil:
             c = sda_batch_read(self.c_obj[0], call.flat.flat, <size_t> call.flat.count, receiver, o, error)
