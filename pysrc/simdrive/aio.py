@@ -12,6 +12,7 @@ from types import EllipsisType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from simdrive._core import AsyncCore
+from simdrive.aio_streams import AsyncStreams
 from simdrive.client import Options, ServerInfo, log_connection, options_for
 from simdrive.streams import Progress
 
@@ -51,7 +52,7 @@ async def aconnect(url: str | None = None, /, **options: Any) -> AsyncClient:
     return client
 
 
-class AsyncClient:
+class AsyncClient(AsyncStreams):
     """A client of one server for one event loop, of asyncio or uvloop. Made by :func:`aconnect`; ``async with`` closes.
 
     The methods are those of :class:`simdrive.Client`, as coroutines, with the same arguments, results and errors. For

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from simdrive.client import Options
 
-__all__ = ["Progress", "Streams"]
+__all__ = ["Filling", "Gathering", "Progress", "Streams"]
 
 Progress = Callable[[int, int], object]
 
@@ -74,25 +74,11 @@ class Streams:
 
         What the source itself raises passes unchanged. Else as `write`.
         """
-        if size is not None:
-            if isinstance(size, bool) or not isinstance(size, int):
-                raise TypeError(f"size must be an int or None, not {type(size).__name__}")
-            if size < 0:
-                raise ValueError(f"size must be at least 0, not {size}")
-        gathering = _Gathering(_checked(key), size, self.options)
+        gathering = Gathering(key, size, self.options)
         if hasattr(source, "read"):
             gathering.read_file(source)
-        elif _is_one_value(source):
-            raise TypeError(
-                f"source must be a file or an iterable of buffers, not {type(source).__name__}; use write()"
-            )
         else:
-            try:
-                pieces = iter(source)
-            except TypeError:
-                kind = type(source).__name__
-                raise TypeError(f"source must be an open file or an iterable of buffers, not {kind}") from None
-            for piece in pieces:
+            for piece in pieces_of(source):
                 gathering.add(piece)
         value = gathering.finish()
         self.write(key, value, **given(timeout, progress))
@@ -124,11 +110,8 @@ class Streams:
 
         Else as `read`, at the first piece.
         """
-        if isinstance(chunk_size, bool) or not isinstance(chunk_size, int):
-            raise TypeError(f"chunk_size must be an int, not {type(chunk_size).__name__}")
-        if chunk_size < 1:
-            raise ValueError(f"chunk_size must be at least 1, not {chunk_size}")
-        return _pieces(self, _checked(key).tobytes(), chunk_size, given(timeout, progress))
+        check_chunk_size(chunk_size)
+        return _pieces(self, checked_key(key).tobytes(), chunk_size, given(timeout, progress))
 
     def read_into(
         self: _Calls,
@@ -157,33 +140,16 @@ class Streams:
 
         What the sink itself raises, such as ``OSError``, passes unchanged. Else as `read`.
         """
-        if not hasattr(sink, "write"):
-            raise TypeError(f"sink must be a binary file, not {type(sink).__name__}")
-        started = time.monotonic()
+        filling = Filling(key, sink, timeout, self.options)
         value = self.read(key, **given(timeout, progress))
         if value is None:
             raise key_not_found("read_into", key, self.options.url)
-        limit = self.options.timeout if isinstance(timeout, EllipsisType) else timeout
-        done = 0
-        view = memoryview(value)
+        filling.begin(value)
         write: Callable[[memoryview], int | None] = sink.write
-        while done < len(view):
-            taken = write(view[done:])
-            if taken is None and not isinstance(sink, io.RawIOBase):
-                break  # no raw file, and says nothing: it has taken all, as many that only look like files do
-            if taken is not None and not 0 < taken <= len(view) - done:
-                raise OSError(f"read_into: the sink says it took {taken} of {len(view) - done} bytes")
-            done += taken or 0
-            if taken is None and not _wait_for(sink, None if limit is None else started + limit - time.monotonic()):
-                raise make_error(
-                    Code.operation_timeout,
-                    f"the sink took {done} of {len(view)} bytes in time",
-                    op="read_into",
-                    endpoint=self.options.url,
-                    key=bytes(_checked(key)[:16]),
-                    elapsed=time.monotonic() - started,
-                )
-        return len(view)
+        while filling.rest:
+            if not filling.took(write(filling.rest), len(filling.rest)) and not filling.wait(filling.seconds_left()):
+                raise filling.too_slow()
+        return filling.done
 
 
 def given(timeout: object, progress: Progress | None = None) -> dict[str, Any]:
@@ -196,7 +162,27 @@ def given(timeout: object, progress: Progress | None = None) -> dict[str, Any]:
     return arguments
 
 
-def _is_one_value(source: object) -> bool:
+def check_chunk_size(chunk_size: object) -> None:
+    """Refuses what no piece can be long."""
+    if isinstance(chunk_size, bool) or not isinstance(chunk_size, int):
+        raise TypeError(f"chunk_size must be an int, not {type(chunk_size).__name__}")
+    if chunk_size < 1:
+        raise ValueError(f"chunk_size must be at least 1, not {chunk_size}")
+
+
+def pieces_of(source: Any) -> Iterator[object]:
+    """What a source gives that is no file."""
+    if is_one_value(source):
+        raise TypeError(f"source must be a file or an iterable of buffers, not {type(source).__name__}; use write()")
+    try:
+        return iter(source)
+    except TypeError:
+        kind = type(source).__name__
+        raise TypeError(f"source must be an open file or an iterable of buffers, not {kind}") from None
+
+
+def is_one_value(source: object) -> bool:
+    """Whether it is a value itself, where a source of pieces is wanted."""
     if isinstance(source, str):
         return True
     try:
@@ -206,7 +192,7 @@ def _is_one_value(source: object) -> bool:
     return True
 
 
-def _checked(key: object) -> memoryview:
+def checked_key(key: object) -> memoryview:
     """The bytes of a key, before a source is read in vain."""
     if isinstance(key, str):
         raise TypeError("key must be bytes-like, not str; encode it first, for example with .encode()")
@@ -220,30 +206,84 @@ def _pieces(calls: _Calls, key: bytes, chunk_size: int, arguments: dict[str, Any
     value = calls.read(key, out="view", **arguments)
     if value is None:
         raise key_not_found("read_stream", key, calls.options.url)
+    yield from cut(value, chunk_size)
+
+
+def cut(value: Value, chunk_size: int) -> Iterator[Value]:
+    """A value in pieces that share its memory."""
     for start in range(0, len(value), chunk_size):
         yield value[start : start + chunk_size]
 
 
-def _wait_for(sink: Any, seconds: float | None) -> bool:
-    """Waits until a non-blocking sink takes bytes; whether it does."""
-    try:
-        number = sink.fileno()
-    except (AttributeError, io.UnsupportedOperation):
-        raise BlockingIOError("read_into: the sink is non-blocking, and has no fileno to wait for") from None
-    if seconds is not None and seconds <= 0:
-        return False
-    import selectors  # only here: rarely needed
+class Filling:
+    """A value on its way into a sink."""
 
-    with selectors.DefaultSelector() as selector:
-        selector.register(number, selectors.EVENT_WRITE)
-        return bool(selector.select(seconds))
+    def __init__(self, key: object, sink: Any, timeout: object, options: Options) -> None:
+        if not hasattr(sink, "write"):
+            raise TypeError(f"sink must be a binary file, not {type(sink).__name__}")
+        self._key = key
+        self._sink = sink
+        self._endpoint = options.url
+        self._started = time.monotonic()
+        limit = options.timeout if isinstance(timeout, EllipsisType) else timeout
+        self._limit: Any = limit
+        self._size = self.done = 0
+        self.rest = memoryview(b"")
+
+    def begin(self, value: Buffer) -> None:
+        self.rest = memoryview(value)
+        self._size = len(self.rest)
+
+    def took(self, taken: int | None, offered: int) -> bool:
+        """Notes what the sink said to `offered` bytes. False: it is non-blocking and takes nothing now."""
+        if taken is None:
+            if isinstance(self._sink, io.RawIOBase):
+                return False
+            taken = offered  # no raw file, and says nothing: it has taken all, as many that only look like files do
+        if not 0 < taken <= offered:
+            raise OSError(f"read_into: the sink says it took {taken} of {offered} bytes")
+        self.done += taken
+        self.rest = self.rest[taken:]
+        return True
+
+    def seconds_left(self) -> float | None:
+        return None if self._limit is None else float(self._started + self._limit - time.monotonic())
+
+    def wait(self, seconds: float | None) -> bool:
+        """Waits until a non-blocking sink takes bytes; whether it does."""
+        try:
+            number = self._sink.fileno()
+        except (AttributeError, io.UnsupportedOperation):
+            raise BlockingIOError("read_into: the sink is non-blocking, and has no fileno to wait for") from None
+        if seconds is not None and seconds <= 0:
+            return False
+        import selectors  # only here: rarely needed
+
+        with selectors.DefaultSelector() as selector:
+            selector.register(number, selectors.EVENT_WRITE)
+            return bool(selector.select(seconds))
+
+    def too_slow(self) -> SimdriveError:
+        return make_error(
+            Code.operation_timeout,
+            f"the sink took {self.done} of {self._size} bytes in time",
+            op="read_into",
+            endpoint=self._endpoint,
+            key=bytes(checked_key(self._key)[:16]),
+            elapsed=time.monotonic() - self._started,
+        )
 
 
-class _Gathering:
+class Gathering:
     """The one copy of a value that comes in pieces."""
 
-    def __init__(self, key: memoryview, size: int | None, options: Options) -> None:
-        self._hint = bytes(key[:16])
+    def __init__(self, key: object, size: object, options: Options) -> None:
+        if size is not None:
+            if isinstance(size, bool) or not isinstance(size, int):
+                raise TypeError(f"size must be an int or None, not {type(size).__name__}")
+            if size < 0:
+                raise ValueError(f"size must be at least 0, not {size}")
+        self._hint = bytes(checked_key(key)[:16])
         self._endpoint = options.url
         self._limit = options.max_value_size
         self._size = size
@@ -277,20 +317,30 @@ class _Gathering:
         self._done = end
 
     def read_file(self, source: Any) -> None:
-        if self._size is not None and hasattr(source, "readinto"):
-            with memoryview(self._buffer) as target:
-                while self._done < self._size:
-                    count = source.readinto(target[self._done :])
-                    if not self._went_on(count):
-                        break
-                    self._done += count
-            return
-        while self._size is None or self._done < self._size:
-            wanted = _PIECE if self._size is None else min(_PIECE, self._size - self._done)
-            piece = source.read(wanted)
-            if not self._went_on(piece):
-                break
-            self.add(piece)
+        while self.wanted() != 0 and self.read_some(source):
+            pass
+
+    def wanted(self) -> int:
+        """How much to ask a file for; 0 when there is enough."""
+        return _PIECE if self._size is None else min(_PIECE, self._size - self._done)
+
+    def read_some(self, source: Any) -> bool:
+        """Asks a file once. False: it has no more."""
+        if self._size is None or not hasattr(source, "readinto"):
+            return self.take(source.read(self.wanted()))
+        with memoryview(self._buffer) as buffer, buffer[self._done : self._done + self.wanted()] as target:
+            count = source.readinto(target)
+        if not self._went_on(count):
+            return False
+        self._done += count
+        return True
+
+    def take(self, piece: object) -> bool:
+        """What a file's read gave. False: it has no more."""
+        if not self._went_on(piece):
+            return False
+        self.add(piece)
+        return True
 
     @staticmethod
     def _went_on(result: object) -> bool:
