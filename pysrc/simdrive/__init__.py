@@ -49,10 +49,12 @@ with _loading.Loading():
 
 if TYPE_CHECKING:
     from simdrive.aio import AsyncClient, aconnect
+    from simdrive.aio_namespace import AsyncNamespacedClient
 
 # ConnectionError and TimeoutError are attributes, but not exported: a star import must not hide the built-in ones.
 __all__ = [
     "AsyncClient",
+    "AsyncNamespacedClient",
     "BufferTooSmallError",
     "BuildInfo",
     "Client",
@@ -95,4 +97,8 @@ def __getattr__(name: str) -> Any:
         from simdrive import aio
 
         return getattr(aio, name)
+    if name == "AsyncNamespacedClient":
+        from simdrive import aio_namespace
+
+        return aio_namespace.AsyncNamespacedClient
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

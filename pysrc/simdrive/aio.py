@@ -12,8 +12,10 @@ from types import EllipsisType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from simdrive._core import AsyncCore
+from simdrive.aio_namespace import AsyncNamespacedClient
 from simdrive.aio_streams import AsyncStreams
 from simdrive.client import Options, ServerInfo, log_connection, options_for
+from simdrive.namespace import Rows
 from simdrive.streams import Progress
 
 if TYPE_CHECKING:
@@ -56,7 +58,8 @@ class AsyncClient(AsyncStreams):
     """A client of one server for one event loop, of asyncio or uvloop. Made by :func:`aconnect`; ``async with`` closes.
 
     The methods are those of :class:`simdrive.Client`, as coroutines, with the same arguments, results and errors. For
-    ``len(client)`` and ``key in client`` are ``await client.size()`` and ``await client.exists(key)``. No
+    ``len(client)`` and ``key in client`` are ``await client.size()`` and ``await client.exists(key)``; there is no
+    ``mapping()``, since the operations of a ``MutableMapping`` cannot be awaited. No
     thread stands between: the loop watches the connection, and its thread sends and receives. Requests that are made
     in one round of the loop leave together. More than ``max_inflight`` calls wait for their turn.
 
@@ -226,7 +229,7 @@ class AsyncClient(AsyncStreams):
         self,
         keys: Iterable[Buffer],
         *,
-        out: str = "bytes",
+        out: Literal["bytes", "view"] = "bytes",
         timeout: _Timeout = ...,
         progress: Progress | None = None,
     ) -> Any:
@@ -255,14 +258,8 @@ class AsyncClient(AsyncStreams):
 
         Raises ``TypeError`` for any other shape.
         """
-        rows = list(data) if isinstance(data, list) else [data]
-        if not all(isinstance(row, dict) for row in rows):
-            raise TypeError(f"data must be a dict or a list of dicts, not {type(data).__name__}")
-        # Taken once: others may change what the caller gave while the values are read.
-        pairs = [list(row.items()) for row in rows]
-        values = iter(await self.batch_read([key for row in pairs for _, key in row], timeout=timeout))
-        result = [{name: next(values) for name, _ in row} for row in pairs]
-        return result[0] if isinstance(data, dict) else result
+        rows = Rows(data)
+        return rows.filled(await self.batch_read(rows.keys(), timeout=timeout))
 
     async def delete(self, key: Buffer, *, timeout: _Timeout = ...) -> None:
         """Removes `key`. No error if it is absent."""
@@ -303,6 +300,14 @@ class AsyncClient(AsyncStreams):
         return ServerInfo(
             version=None, dialect=self._core.dialect, extensions=frozenset(), max_message=None, backend=None
         )
+
+    def namespace(self, prefix: Buffer) -> AsyncNamespacedClient:
+        """A view of the keys under `prefix`, with the methods of a client, over the same connection.
+
+        Raises:
+            TypeError: `prefix` is not bytes-like.
+        """
+        return AsyncNamespacedClient(self, [prefix])
 
     async def close(self, *, timeout: float | None = None) -> None:
         """Ends the connection. Calls under way raise ``ClosedError``. Closing twice is fine.

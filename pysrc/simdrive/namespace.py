@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from simdrive.client import Client, Options, ServerInfo
 
-__all__ = ["NamespacedClient"]
+__all__ = ["NamespacedClient", "Naming"]
 
 _K = TypeVar("_K")
 _T = TypeVar("_T")
@@ -46,32 +46,20 @@ class NamespacedClient(Streams):
     __slots__ = ("__weakref__", "_calls", "_client", "_name", "_name_many", "_owns", "_prefixes")
 
     def __init__(self, client: Client, prefixes: Iterable[Buffer]) -> None:
-        prefixes = list(prefixes)
-        hashers = [NamespaceHasher(prefix) for prefix in prefixes]
+        naming = Naming(prefixes)
         self._client = client
         self._owns = False
         self._calls: Any = client
-        self._prefixes = tuple(memoryview(prefix).tobytes() for prefix in prefixes)
-        self._name: Callable[[Buffer], bytes] = hashers[-1].namespace
-        self._name_many: Callable[[list[Any]], list[bytes]] = hashers[-1].namespace_many
-        if len(hashers) > 1:
-            inner, *outer = reversed(hashers)
-
-            def name_many(keys: list[Any]) -> list[bytes]:
-                names = inner.namespace_many(keys)
-                for hasher in outer:
-                    names = hasher.namespace_many(names)
-                return names
-
-            self._name = lambda key: name_many([key])[0]
-            self._name_many = name_many
+        self._prefixes = naming.prefixes
+        self._name = naming.name
+        self._name_many = naming.name_many
 
     def write(self, key: Buffer, data: Buffer, *, timeout: _Timeout = ..., progress: Progress | None = None) -> None:
         """As ``Client.write``."""
         try:
             self._calls.write(self._name(key), data, **given(timeout, progress))
         except SimdriveError as error:
-            _rename(error, key)
+            rename(error, key)
             raise
 
     def batch_write(
@@ -82,19 +70,12 @@ class NamespacedClient(Streams):
         progress: Progress | None = None,
     ) -> None:
         """As ``Client.batch_write``."""
-        pairs = list(items.items()) if isinstance(items, Mapping) else list(items)
-        keys, values = [], []
-        for index, pair in enumerate(pairs):
-            if isinstance(pair, (str, bytes, bytearray)):
-                raise TypeError(f"items must be pairs of key and value; item {index} is {type(pair).__name__}")
-            key, value = pair
-            keys.append(key)
-            values.append(value)
+        keys, values = keys_and_values(items)
         names = self._name_many(keys)
         try:
             self._calls.batch_write(zip(names, values, strict=True), **given(timeout, progress))
         except SimdriveError as error:
-            _rename_one(error, keys, names)
+            rename_one(error, keys, names)
             raise
 
     @overload
@@ -170,7 +151,7 @@ class NamespacedClient(Streams):
         try:
             return self._calls.read(self._name(key), default=default, out=out, **given(timeout, progress))
         except SimdriveError as error:
-            _rename(error, key)
+            rename(error, key)
             raise
 
     @overload
@@ -200,14 +181,12 @@ class NamespacedClient(Streams):
         progress: Progress | None = None,
     ) -> Any:
         """As ``Client.batch_read``."""
-        if isinstance(keys, (str, bytes, bytearray)):
-            raise TypeError(f"keys must be an iterable of keys, not {type(keys).__name__}")
-        wanted = list(keys)
+        wanted = list_of_keys(keys)
         names = self._name_many(wanted)
         try:
             return self._calls.batch_read(names, out=out, **given(timeout, progress))
         except SimdriveError as error:
-            _rename_one(error, wanted, names)
+            rename_one(error, wanted, names)
             raise
 
     @overload
@@ -218,21 +197,15 @@ class NamespacedClient(Streams):
     ) -> list[dict[_K, bytes | None]]: ...
     def batch_read_structured(self, data: Any, *, timeout: _Timeout = ...) -> Any:
         """As ``Client.batch_read_structured``."""
-        rows = list(data) if isinstance(data, list) else [data]
-        if not all(isinstance(row, dict) for row in rows):
-            raise TypeError(f"data must be a dict or a list of dicts, not {type(data).__name__}")
-        # Taken once: other threads may change what the caller gave while the values are read.
-        pairs = [list(row.items()) for row in rows]
-        values = iter(self.batch_read([key for row in pairs for _, key in row], timeout=timeout))
-        result = [{name: next(values) for name, _ in row} for row in pairs]
-        return result[0] if isinstance(data, dict) else result
+        rows = Rows(data)
+        return rows.filled(self.batch_read(rows.keys(), timeout=timeout))
 
     def delete(self, key: Buffer, *, timeout: _Timeout = ...) -> None:
         """As ``Client.delete``."""
         try:
             self._calls.delete(self._name(key), **given(timeout))
         except SimdriveError as error:
-            _rename(error, key)
+            rename(error, key)
             raise
 
     def exists(self, key: Buffer, *, timeout: _Timeout = ...) -> bool:
@@ -240,7 +213,7 @@ class NamespacedClient(Streams):
         try:
             return bool(self._calls.exists(self._name(key), **given(timeout)))
         except SimdriveError as error:
-            _rename(error, key)
+            rename(error, key)
             raise
 
     def __contains__(self, key: object, /) -> bool:
@@ -248,7 +221,7 @@ class NamespacedClient(Streams):
 
     def __len__(self) -> int:
         """Raises ``UnsupportedOperationError``."""
-        self._cannot_count("len")
+        raise cannot_count("len", self.options.url)
 
     def __bool__(self) -> Literal[True]:
         """Always true, as for a client."""
@@ -256,7 +229,7 @@ class NamespacedClient(Streams):
 
     def is_empty(self, *, timeout: _Timeout = ...) -> bool:  # noqa: ARG002  # as Client.is_empty
         """Raises ``UnsupportedOperationError``."""
-        self._cannot_count("is_empty")
+        raise cannot_count("is_empty", self.options.url)
 
     def file_size(self, *, timeout: _Timeout = ...) -> int:
         """Bytes of the server's store file, other namespaces included."""
@@ -288,7 +261,7 @@ class NamespacedClient(Streams):
         Args:
             timeout: as for ``Client.close``, if that is called.
         """
-        self._calls = _Closed(self.options.url)
+        self._calls = ClosedView(self.options.url)
         if self._owns:
             self._client.close(timeout=timeout)
 
@@ -300,7 +273,7 @@ class NamespacedClient(Streams):
     @property
     def closed(self) -> bool:
         """Whether the view or its client was closed."""
-        return isinstance(self._calls, _Closed) or self._client.closed
+        return isinstance(self._calls, ClosedView) or self._client.closed
 
     def __enter__(self) -> Self:
         return self
@@ -316,17 +289,83 @@ class NamespacedClient(Streams):
 
     def __repr__(self) -> str:
         prefixes = "".join(f".namespace({prefix!r})" for prefix in self._prefixes)
-        return f"<{self._client!r}{prefixes}{' (closed)' if isinstance(self._calls, _Closed) else ''}>"
+        return f"<{self._client!r}{prefixes}{' (closed)' if isinstance(self._calls, ClosedView) else ''}>"
 
-    def _cannot_count(self, op: str) -> NoReturn:
-        url = self.options.url
-        error = UnsupportedOperationError(
-            f"{op} of a namespace on {url}: the server does not know which keys are under a prefix (it can count the "
-            "whole store: use the client itself)"
-        )
-        error.op = op
-        error.endpoint = url
-        raise error
+
+class Naming:
+    """What is sent for the keys of a namespace.
+
+    Args:
+        prefixes: bytes-like objects, the outermost first; at least one.
+    """
+
+    def __init__(self, prefixes: Iterable[Buffer]) -> None:
+        prefixes = list(prefixes)
+        hashers = [NamespaceHasher(prefix) for prefix in prefixes]
+        self.prefixes = tuple(memoryview(prefix).tobytes() for prefix in prefixes)
+        self.name: Callable[[Buffer], bytes] = hashers[-1].namespace
+        self.name_many: Callable[[list[Any]], list[bytes]] = hashers[-1].namespace_many
+        if len(hashers) > 1:
+            inner, *outer = reversed(hashers)
+
+            def name_many(keys: list[Any]) -> list[bytes]:
+                names = inner.namespace_many(keys)
+                for hasher in outer:
+                    names = hasher.namespace_many(names)
+                return names
+
+            self.name = lambda key: name_many([key])[0]
+            self.name_many = name_many
+
+
+def keys_and_values(items: Iterable[tuple[Buffer, Buffer]] | Mapping[Any, Buffer]) -> tuple[list[Any], list[Any]]:
+    """Those of the items of a batch."""
+    keys, values = [], []
+    for index, pair in enumerate(items.items() if isinstance(items, Mapping) else items):
+        if isinstance(pair, (str, bytes, bytearray)):
+            raise TypeError(f"items must be pairs of key and value; item {index} is {type(pair).__name__}")
+        key, value = pair
+        keys.append(key)
+        values.append(value)
+    return keys, values
+
+
+def list_of_keys(keys: Iterable[Buffer]) -> list[Buffer]:
+    """The keys of a batch."""
+    if isinstance(keys, (str, bytes, bytearray)):
+        raise TypeError(f"keys must be an iterable of keys, not {type(keys).__name__}")
+    return list(keys)
+
+
+class Rows:
+    """A dict or a list of dicts, taken once: others may change what the caller gave while the values are read."""
+
+    def __init__(self, data: Any) -> None:
+        rows: list[Any] = list(data) if isinstance(data, list) else [data]
+        if not all(isinstance(row, dict) for row in rows):
+            raise TypeError(f"data must be a dict or a list of dicts, not {type(data).__name__}")
+        self._one = not isinstance(data, list)
+        self._rows = [list(row.items()) for row in rows]
+
+    def keys(self) -> list[Any]:
+        return [key for row in self._rows for _, key in row]
+
+    def filled(self, values: Iterable[Any]) -> Any:
+        """The same shape with `values` in the place of keys()."""
+        left = iter(values)
+        result = [{name: next(left) for name, _ in row} for row in self._rows]
+        return result[0] if self._one else result
+
+
+def cannot_count(op: str, url: str) -> UnsupportedOperationError:
+    """Of a namespace, whose keys the server does not know."""
+    error = UnsupportedOperationError(
+        f"{op} of a namespace on {url}: the server does not know which keys are under a prefix (it can count the "
+        "whole store: use the client itself)"
+    )
+    error.op = op
+    error.endpoint = url
+    return error
 
 
 def _unpickled(client: Client, prefixes: Iterable[Buffer]) -> NamespacedClient:
@@ -335,7 +374,7 @@ def _unpickled(client: Client, prefixes: Iterable[Buffer]) -> NamespacedClient:
     return view
 
 
-class _Closed:
+class ClosedView:
     """In the place of the client of a view that was closed."""
 
     def __init__(self, url: str) -> None:
@@ -348,13 +387,13 @@ class _Closed:
         raise error
 
 
-def _rename(error: SimdriveError, key: Buffer) -> None:
+def rename(error: SimdriveError, key: Buffer) -> None:
     """Lets an error tell the caller's key instead of what was sent for it."""
     error.key_hint = memoryview(key).cast("B")[:16].hex()
 
 
-def _rename_one(error: SimdriveError, keys: list[Any], names: list[bytes]) -> None:
+def rename_one(error: SimdriveError, keys: list[Any], names: list[bytes]) -> None:
     for key, name in zip(keys, names, strict=True):
         if name.hex() == error.key_hint:
-            _rename(error, key)
+            rename(error, key)
             return

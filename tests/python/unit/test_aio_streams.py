@@ -344,4 +344,4 @@ def test_progress_and_timeout(peer: FaultPeer) -> None:
 
 
 def test_the_pieces_are_those_of_the_sync_client() -> None:
-    assert list(streams.cut(b"abcde", 2)) == [b"ab", b"cd", b"e"]
+    assert list(streams.cut(_core.make_value(b"abcde"), 2)) == [b"ab", b"cd", b"e"]
