@@ -12,7 +12,6 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import simdrive
-from support.loops import LOOPS, Runner
 from support.real_server import DIALECTS, RealServer, find_server, how_to_get
 
 
@@ -68,12 +67,3 @@ def client(server: RealServer) -> Iterator[simdrive.Client]:
 def key(request: pytest.FixtureRequest) -> bytes:
     """A key that no other test uses."""
     return str(request.node.nodeid).encode()
-
-
-@pytest.fixture(params=list(LOOPS))
-def run(request: pytest.FixtureRequest) -> Runner:
-    """Runs a coroutine on a new loop, of each kind: ``run(main())``."""
-    runner = Runner(request.param)
-    if runner.is_missing:
-        pytest.skip("uvloop is not installed")
-    return runner

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import simdrive
-from simdrive import streams
+from simdrive import _core, streams
 from support.fault_peer import FaultPeer
 
 DATA = bytes(range(1, 251)) * 10_000  # 2.4 MiB
