@@ -127,8 +127,8 @@ TEST(Block, GivesMemoryBackToTheSystem) {
 }
 #endif
 
-// TSan ends what starts a thread after the fork of a process with several.
-#if !defined(_WIN32) && !defined(__SANITIZE_THREAD__)
+// TSan ends what starts a thread after the fork of a process with several; ASan's allocator may be locked in the child.
+#if !defined(_WIN32) && !defined(__SANITIZE_THREAD__) && !defined(__SANITIZE_ADDRESS__)
 // What a child of fork() has inherited is freed with the first block of its own. It is killed by its alarm if it hangs.
 int free_in_child() {
   const pid_t pid = ::fork();
