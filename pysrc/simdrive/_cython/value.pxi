@@ -231,13 +231,14 @@ cdef class Value:
         return self.known_hash
 
     def __getitem__(self, index):
-        cdef Py_ssize_t start, stop, step
+        cdef Py_ssize_t start, stop, step, size
         if isinstance(index, slice):
             PySlice_Unpack(index, &start, &stop, &step)
             self.check()
             if step != 1:
                 raise ValueError(f"a slice of a Value has step 1, not {step}; use view()[i:j:{step}], which is no Value")
-            return new_value(self.block, self.data + start, PySlice_AdjustIndices(self.size, &start, &stop, step))
+            size = PySlice_AdjustIndices(self.size, &start, &stop, step)
+            return new_value(self.block, self.data + start, size)
         if not PyIndex_Check(index):
             raise TypeError(f"indices of a Value must be integers or slices, not {type(index).__name__}")
         start = PyNumber_AsSsize_t(index, IndexError)
