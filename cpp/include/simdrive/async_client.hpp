@@ -33,6 +33,10 @@ struct AsyncCall {
   ~AsyncCall() = default;
 };
 
+/// At most so many calls at once, of those that are given it; the others wait for their turn. For one client.
+struct CallLimit;
+std::shared_ptr<CallLimit> make_call_limit(std::uint32_t most);
+
 struct AsyncCallOptions {
   /// Deadline of this call in seconds; negative: the client's `timeout`.
   double timeout = -1.0;
@@ -43,6 +47,8 @@ struct AsyncCallOptions {
   /// The key and the payloads do not change before the call is handed out. Where that is not so, a cancelled call that
   /// was sent in part breaks the connection.
   bool args_stay = false;
+  /// Besides the client's own `max_inflight`.
+  std::shared_ptr<CallLimit> limit{};
 };
 
 /// What the event loop is to do next.

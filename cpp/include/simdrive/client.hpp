@@ -14,6 +14,10 @@
 
 namespace simdrive {
 
+namespace client {
+class Session;
+}
+
 /// "No limit" wherever a time in seconds is asked for.
 inline constexpr double kNoLimit = std::numeric_limits<double>::infinity();
 
@@ -185,7 +189,9 @@ class Client {
   [[nodiscard]] const std::string& endpoint() const noexcept;
 
  private:
+  friend class Pipeline;
   struct Impl;
+  [[nodiscard]] std::shared_ptr<client::Session> session() const;
   explicit Client(std::shared_ptr<Impl> impl) noexcept;
   std::shared_ptr<Impl> impl_;  // and of the thread that reconnects
 };

@@ -19,6 +19,9 @@ namespace simdrive::client {
 class Connection;
 struct Operation;
 
+/// Which keys a request is about.
+enum class Touches : std::uint8_t { any_key, one_key };
+
 /// What the body of a successful reply holds.
 enum class Reply : std::uint8_t { number, flag, values };
 
@@ -60,6 +63,10 @@ class Call final : public rpc::ReplySink {
   [[nodiscard]] Moved moved() const;
   /// Whether a byte of it left the process, in this try or an earlier one.
   [[nodiscard]] bool may_be_applied() const noexcept { return sent_any || sent_before; }
+  /// Whether it changes what the store holds.
+  [[nodiscard]] bool mutates() const noexcept {
+    return method == rpc::Method::write || method == rpc::Method::batch_write || method == rpc::Method::erase;
+  }
 
   /// Places the values; called without locks, on the thread of the call. False: they can't be taken.
   bool allocate();
@@ -73,6 +80,8 @@ class Call final : public rpc::ReplySink {
   net::TimePoint next_look{};          // at what the caller's Interrupt and Progress want
   Completions* completions = nullptr;  // null: a thread waits
   Operation* operation = nullptr;      // whose call it is, with completions
+  Touches touches = Touches::any_key;  // with completions
+  std::uint64_t key_hash = 0;          // of the one key
   bool args_stay = false;              // unchanged and alive until the call is over, also one that nobody waits for
   // values: where they go
   Receiver receiver;

@@ -154,6 +154,7 @@ struct Client::Impl final : client::Session {
   }
 };
 
+std::shared_ptr<client::Session> Client::session() const { return impl_; }
 Client::Client(std::shared_ptr<Impl> impl) noexcept : impl_(std::move(impl)) {}
 Client::Client(Client&&) noexcept = default;
 Client& Client::operator=(Client&& other) noexcept {

@@ -197,6 +197,10 @@ void Connection::release(Call& call) {
   inflight_bytes_ -= call.args->size();
   call.done = true;
   if (waiting_for_room_ != 0) room_.notify_all();
+  if (starved_) {
+    starved_ = false;
+    end_services();
+  }
 }
 
 void Connection::unqueue(Call& call) {
@@ -224,7 +228,9 @@ void Connection::fail(Call& call, Error error) {
 
 void Connection::announce(Call& call) {
   if (call.completions) {
+    if (call.placing) return;  // another thread is in it: allocate() announces it
     call.completions->completed(call);
+    end_services();
   } else if (leader_ != &call) {
     call.wake.notify_one();
   }
@@ -265,6 +271,7 @@ void Connection::fail_all(const Error& error) {
     broken_flag_.store(true, std::memory_order_release);
   }
   while (active_) fail(*active_, error);
+  end_services();
   room_.notify_all();
 }
 
@@ -340,6 +347,7 @@ void Connection::lead(Lock& lock, Call& call, TimePoint now) {
     if (call.done) return;
   }
   if (auto* held = static_cast<Call*>(reader_->blocked())) {
+    if (held->orphan) return abandon(*held, {Errc::interrupted, "nobody wants its value any more"});
     if (held == &call || held->completions || held->attending) return allocate(lock, *held);
     leader_ = held;  // a caller that can makes its own objects
     held->wake.notify_one();
@@ -439,7 +447,10 @@ void Connection::allocate(Lock& lock, Call& call) {
   lock.lock();
   call.placing = false;
   call.wake.notify_one();
-  if (call.done) return;
+  if (call.done) {
+    if (call.completions) announce(call);
+    return;
+  }
   if (!placed) {
     call.values_refused = true;
     abandon(call, {Errc::out_of_memory, "the values could not be placed in memory"});
@@ -452,6 +463,9 @@ void Connection::allocate(Lock& lock, Call& call) {
 void Connection::pass_leadership() noexcept {
   leader_ = active_;
   while (leader_ && !leader_->waiting) leader_ = leader_->next_active;
+  for (Service* s = services_; s && !leader_; s = s->next) {
+    if (s->call.waiting) leader_ = &s->call;
+  }
   if (leader_) leader_->wake.notify_one();
 }
 

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "client/call.hpp"
+#include "client/message_order.hpp"
 #include "client/url.hpp"
 #include "net/websocket.hpp"
 #include "rpc/reply_reader.hpp"
@@ -26,6 +27,16 @@ namespace simdrive::client {
 // connection retires.
 inline constexpr std::uint32_t kFirstRequestId = 3;
 inline constexpr std::uint32_t kRequestIdsEnd = 0x7fff'0000U;
+/// A thread that receives and sends for calls with Completions, which nobody waits for.
+struct Service {
+  Gather none;
+  Call call{rpc::Method::is_empty, Reply::flag, none};  // stands for it among those that wait; never sent
+  std::atomic<bool> stirred{false};                     // its owner has something else for it to do
+  // Under the mutex of the connection that it serves.
+  bool called = false;
+  Service* next = nullptr;
+};
+
 /// Of the next connections: tests let one run out of ids.
 inline std::atomic<std::uint32_t> first_request_id{kFirstRequestId};
 
@@ -47,10 +58,10 @@ class Connection final : public net::Events, public rpc::PendingCalls {
   /// to end its side. Any thread.
   void close(const Error& reason, net::TimePoint deadline) noexcept;
 
-  // For an event loop, which calls pump() instead of waiting. Its calls have Completions.
+  // For calls with Completions: of an event loop, which calls pump(), or of a thread in serve().
 
   enum class Started : std::uint8_t { queued, no_room, not_usable };
-  /// Queues a call; pump() or flush() sends it.
+  /// Queues a call; pump(), flush() or serve() sends it.
   Started start(Call& call);
   /// Sends what is queued, as far as that goes at once.
   void flush();
@@ -62,9 +73,23 @@ class Connection final : public net::Events, public rpc::PendingCalls {
   void check_silence(net::TimePoint now);
   /// When that is due.
   [[nodiscard]] net::TimePoint silent_at() const;
-  /// The caller does not want the outcome any more. True: the call is over; false: it will be, when what it has begun
-  /// to send or to receive is through, and until then it keeps its memory.
-  bool let_go(Call& call, Error error);
+  struct LetGo {
+    bool over = false;
+    bool may_be_applied = false;
+  };
+  /// The caller does not want the outcome any more. If the call is not over, it will be when what it has begun to send
+  /// or to receive is through, and until then it keeps its memory.
+  LetGo let_go(Call& call, Error error);
+  /// The same, but only if no byte of it has left the process: else false, and nothing changes.
+  bool withdraw(Call& call, Error error);
+  /// Ends the call at once. What is half done of it breaks the connection.
+  void discard(Call& call, Error error);
+  /// Sends and receives for calls with Completions, beside those that wait for theirs. Returns when one of the former is
+  /// over, when the service is stirred, at `until`, when the connection is broken, or, if that is wanted, when there may
+  /// be room for a call that found none.
+  void serve(Service& service, net::TimePoint until, bool wants_room);
+  /// Ends serve().
+  void stir(Service& service) noexcept;
   /// How far a call is.
   [[nodiscard]] Call::Moved moved(const Call& call) const;
   [[nodiscard]] std::uint32_t inflight() const;
@@ -114,6 +139,7 @@ class Connection final : public net::Events, public rpc::PendingCalls {
   void enroll(Call& call);
   void release(Call& call);
   void fail(Call& call, Error error);
+  bool end_early(Call& call, Error error);
   void abandon(Call& call, Error error);
   void break_connection(const Error& error);
   void fail_all(const Error& error);
@@ -142,6 +168,8 @@ class Connection final : public net::Events, public rpc::PendingCalls {
   void sleep(Lock& lock, Call& call, net::TimePoint now);
   void allocate(Lock& lock, Call& call);
   void pass_leadership() noexcept;
+  void call(Service& service) noexcept;
+  void end_services() noexcept;
   void check_interrupt(Lock& lock, Call& call);
   void report_progress(Lock& lock, Call& call);
   void attend(Lock& lock, Call& call);
@@ -166,7 +194,9 @@ class Connection final : public net::Events, public rpc::PendingCalls {
   std::uint32_t timeout_mark_ = 0;  // the next id when a timeout was last counted
   std::condition_variable room_;
   std::uint32_t waiting_for_room_ = 0;
+  bool starved_ = false;  // start() found no room since a call was over
 
+  MessageOrder order_;  // of the message that is made
   Bytes out_;
   std::vector<BytesView> pieces_;
   bool sending_ = false;
@@ -174,6 +204,7 @@ class Connection final : public net::Events, public rpc::PendingCalls {
 
   Call* leader_ = nullptr;
   bool leader_sleeps_ = false;
+  Service* services_ = nullptr;
   bool heard_ = false;  // bytes came since the last wait
   net::WakeUp wake_up_;
   net::TimePoint last_traffic_{};

@@ -1,4 +1,5 @@
-// Connection for an event loop: nobody leads, nobody waits, the loop's thread calls pump().
+// Connection for calls that no thread waits for. In an event loop nobody leads, the loop's thread calls pump(); beside
+// calls that wait, a thread in serve() leads and follows as they do.
 #include <utility>
 
 #include "client/connection.hpp"
@@ -10,8 +11,12 @@ using net::TimePoint;
 Connection::Started Connection::start(Call& call) {
   const Lock lock(mutex_);
   if (!usable()) return Started::not_usable;
-  if (!fits(call)) return Started::no_room;
+  if (!fits(call)) {
+    starved_ = true;
+    return Started::no_room;
+  }
   enroll(call);
+  if (services_) this->call(*services_);
   return Started::queued;
 }
 
@@ -66,11 +71,35 @@ void Connection::check_silence(TimePoint now) {
 }
 
 // What is half done on the connection goes on, if the caller's memory allows that: others use it, too.
-bool Connection::let_go(Call& call, Error error) {
+Connection::LetGo Connection::let_go(Call& call, Error error) {
   const Lock lock(mutex_);
-  if (call.done) return true;
+  LetGo out{.may_be_applied = call.may_be_applied()};
+  out.over = end_early(call, std::move(error));
+  return out;
+}
+
+bool Connection::withdraw(Call& call, Error error) {
+  const Lock lock(mutex_);
+  if (call.done || call.may_be_applied()) return false;
+  fail(call, std::move(error));
+  return true;
+}
+
+void Connection::discard(Call& call, Error error) {
+  Lock lock(mutex_);
+  while (call.placing) call.wake.wait(lock);
+  if (!call.done) abandon(call, std::move(error));
+}
+
+bool Connection::end_early(Call& call, Error error) {
+  if (call.done) return !call.placing;
   const bool timed_out = error.code == Errc::operation_timeout;
   const bool half_sent = call.sent_any && !call.sent_all;
+  if (call.placing) {  // by another thread: the call ends when it is through
+    call.orphan = true;
+    if (timed_out) count_timeout(call);
+    return false;
+  }
   const bool refused = reader_->blocked() == &call;
   if (refused || (half_sent && !call.args_stay)) {
     abandon(call, std::move(error));
@@ -84,6 +113,61 @@ bool Connection::let_go(Call& call, Error error) {
   fail(call, std::move(error));
   if (timed_out) count_timeout(call);
   return true;
+}
+
+void Connection::serve(Service& service, TimePoint until, bool wants_room) {
+  Lock lock(mutex_);
+  if (wants_room && !starved_) return;
+  Call& self = service.call;
+  self.deadline = until;
+  self.done = service.stirred.load();
+  service.next = services_;
+  services_ = &service;
+  while (!self.done && !broken()) {
+    service.called = false;
+    if (queue_head_ && !sending_ && !send_blocked_) {
+      send_queued(lock, {&self, until});
+      continue;
+    }
+    const TimePoint now = net::Clock::now();
+    if (now >= until) break;
+    if (!leader_) leader_ = &self;
+    if (leader_ == &self) {
+      lead(lock, self, now);
+    } else {
+      follow(lock, self, now);
+    }
+  }
+  Service** at = &services_;
+  while (*at != &service) at = &(*at)->next;
+  *at = service.next;
+  if (leader_ == &self) pass_leadership();
+}
+
+// Out of its sleep, to look at what there is to do.
+void Connection::call(Service& service) noexcept {
+  const bool leads = leader_ == &service.call && leader_sleeps_;
+  if (service.called || !(leads || service.call.waiting)) return;
+  service.called = true;
+  if (leads) {
+    wake_up_.signal();
+  } else {
+    service.call.wake.notify_one();
+  }
+}
+
+void Connection::stir(Service& service) noexcept {
+  const Lock lock(mutex_);
+  service.stirred.store(true);
+  service.call.done = true;
+  call(service);
+}
+
+void Connection::end_services() noexcept {
+  for (Service* s = services_; s; s = s->next) {
+    s->call.done = true;
+    call(*s);
+  }
 }
 
 Call::Moved Connection::moved(const Call& call) const {

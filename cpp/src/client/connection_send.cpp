@@ -87,7 +87,10 @@ bool Connection::compose() {
 }
 
 void Connection::compose_small() {
-  while (queue_head_ && out_.size() + framed_size(*queue_head_) <= rpc::kChunk) append_request(*queue_head_);
+  order_.begin();
+  while (queue_head_ && out_.size() + framed_size(*queue_head_) <= rpc::kChunk && order_.admit(*queue_head_)) {
+    append_request(*queue_head_);
+  }
   pieces_.assign(1, BytesView(out_));
 }
 

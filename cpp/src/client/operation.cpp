@@ -62,6 +62,7 @@ void Operation::prepare(rpc::Method method, Reply reply, std::uint64_t payload_b
 void Operation::reset() noexcept {
   args.clear();
   call.reset();
+  limit.reset();
   result = nullptr;
   error = {};
   tag = nullptr;

@@ -11,6 +11,12 @@
 #include "client/call.hpp"
 #include "simdrive/async_client.hpp"
 
+namespace simdrive {
+
+struct CallLimit;
+
+}  // namespace simdrive
+
 namespace simdrive::client {
 
 /// Checks of what a caller wants to send, before a byte of it is. `invalid_key`, `invalid_value`.
@@ -20,7 +26,7 @@ Result<void> check_keys(std::span<const BytesView> keys, const Options& options)
 Result<void> check_entries(std::span<const KeyValue> entries, const Options& options);
 
 struct Operation final : AsyncCall {
-  enum class State : std::uint8_t { idle, waiting, active, done };
+  enum class State : std::uint8_t { idle, held, waiting, active, done };
 
   /// Makes the call of `args`, which the caller has encoded.
   void prepare(rpc::Method method, Reply reply, std::uint64_t payload_bytes);
@@ -35,6 +41,7 @@ struct Operation final : AsyncCall {
   State state = State::idle;
   std::uint32_t tries = 0;
   std::uint32_t epoch = 0;  // forks of the process when it came to its connection
+  std::shared_ptr<CallLimit> limit;
   bool told = false;        // the caller knows or does not want its outcome
   net::TimePoint started{};
   net::TimePoint progress_due{};

@@ -34,8 +34,15 @@ Process& process() {
 }
 
 #ifndef _WIN32
-void before_fork() { process().mutex.lock(); }
-void after_fork_in_parent() { process().mutex.unlock(); }
+void before_fork() {
+  process().mutex.lock();
+  for (ForkAware* object : process().objects) object->before_fork();
+}
+
+void after_fork_in_parent() {
+  for (ForkAware* object : process().objects) object->after_fork_in_parent();
+  process().mutex.unlock();
+}
 
 void after_fork_in_child() {
   // The thread and whoever held these are gone: new ones, in place.

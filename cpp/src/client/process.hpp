@@ -7,9 +7,12 @@
 
 namespace simdrive::client {
 
-/// Told in the child of fork(), on the only thread there is.
+/// Told of fork(), on the thread that calls it; in the child it is the only one there is.
 class ForkAware {
  public:
+  /// To take locks, so that what they guard is whole in the child.
+  virtual void before_fork() noexcept {}
+  virtual void after_fork_in_parent() noexcept {}
   virtual void after_fork_in_child() noexcept = 0;
 
  protected:

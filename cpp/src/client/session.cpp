@@ -33,8 +33,6 @@ double uniform(double from, double to) {
 
 Error was_closed() { return {Errc::closed, "the client was closed"}; }
 
-bool changes_the_store(Method m) { return m == Method::write || m == Method::batch_write || m == Method::erase; }
-
 Error bad_option(const char* name, const char* why) {
   return {Errc::configuration, std::string("option ") + name + ' ' + why};
 }
@@ -176,7 +174,7 @@ Error Session::no_connection() const {
 
 bool Session::may_repeat(const Call& call) const {
   if (call.error.code != Errc::connection_lost || !options.retry.on_connection_lost) return false;
-  if (!changes_the_store(call.method)) return true;
+  if (!call.mutates()) return true;
   switch (options.retry.writes) {
     case RetryWrites::never: return false;
     case RetryWrites::unsent: return call.error.outcome == Outcome::not_applied;
@@ -283,6 +281,24 @@ void Session::reconnect_until_connected() {
     next_try_ = net::after(Clock::now(), wait);
     announce();
   }
+}
+
+void Session::wait_for_connection(TimePoint until, const std::atomic<bool>& stop) {
+  std::unique_lock lock(mutex_);
+  const std::uint64_t seen = failed_tries_;
+  const auto goes_on = [&] {
+    return is_closed() || stop.load() || !connecting_ || failed_tries_ != seen || (connection_ && connection_->usable());
+  };
+  if (until == TimePoint::max()) {
+    changed_.wait(lock, goes_on);
+  } else {
+    changed_.wait_until(lock, until, goes_on);
+  }
+}
+
+void Session::wake_waiting() noexcept {
+  const std::lock_guard lock(mutex_);
+  changed_.notify_all();
 }
 
 // Once a second: a connection that was lost while nobody called is replaced, too.

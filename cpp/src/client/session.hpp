@@ -47,17 +47,26 @@ class Session : public ForkAware, public Ticked, public std::enable_shared_from_
   [[nodiscard]] bool has_events() const noexcept { return any_events_.load(std::memory_order_relaxed); }
   [[nodiscard]] std::vector<Event> take_events();
 
+  /// Of a call that is made.
+  void count_call() noexcept { calls_.fetch_add(1, std::memory_order_relaxed); }
+  [[nodiscard]] Error closed_error() const { return {Errc::closed, "the client is closed; open a new one"}; }
+  /// Sleeps while there is no connection in use and none can be tried, until `until` or while `stop` is false.
+  void wait_for_connection(net::TimePoint until, const std::atomic<bool>& stop);
+  /// Makes it look at `stop`.
+  void wake_waiting() noexcept;
+
   const Options options;
   const Endpoint endpoint;
   const std::string name;
 
  protected:
+  friend class Operations;
+
   void after_fork_in_child() noexcept override;
   void tick(net::TimePoint now) override;
   /// The connection came, went, or could not be made.
   virtual void on_change() noexcept {}
 
-  [[nodiscard]] Error closed_error() const { return {Errc::closed, "the client is closed; open a new one"}; }
   /// No more connections; the last one is the caller's to end.
   std::shared_ptr<Connection> detach() noexcept;
   /// Lets go of a connection that broke or has no request ids left, and starts the thread that makes the next.
