@@ -118,6 +118,8 @@ struct Pipeline::Impl final : Operations, client::ForkAware, std::enable_shared_
       if (deadline == TimePoint::max()) options.timeout = kNoLimit;
     }
     if (auto r = start_thread(); !r) return std::move(r).error();
+    // Here, so that no call of the client's that this thread makes next comes first.
+    if (waiting_.empty() && !(current_ && current_->usable())) adopt(now);
     Made made = begin(options);
     if (!made) return made;
     // The thread sleeps until the earliest deadline that it knows of.

@@ -186,14 +186,46 @@ TEST_P(AsyncClientTest, OneFlushIsOneSend) {
   loop.finish(first);
   sends = client->counters().sends;
   for (int i = 0; i < 200; ++i) {
-    loop.write("k", payload_of(20, static_cast<std::uint32_t>(i)));
+    loop.write("k" + std::to_string(i), payload_of(20, static_cast<std::uint32_t>(i)));
     EXPECT_EQ(client->lone(), i == 0);
   }
   EXPECT_EQ(client->counters().sends, sends);
   client->flush();
   EXPECT_EQ(client->counters().sends, sends + 1);
   loop.finish();
-  EXPECT_EQ(*loop.finish(loop.read("k")).value(), payload_of(20, 199));  // the writes kept their order
+  EXPECT_EQ(*loop.finish(loop.read("k199")).value(), payload_of(20, 199));
+}
+
+// The existing servers carry the requests of one message out in any order.
+TEST_P(AsyncClientTest, WhatMustStayInOrderDoesNotShareAMessage) {
+  EventLoop& loop = connect();
+  loop.finish(loop.size());
+  const auto sends_of = [&](const std::function<void()>& start) {
+    const auto before = client->counters().sends;
+    start();
+    client->flush();
+    loop.finish();
+    return client->counters().sends - before;
+  };
+  EXPECT_EQ(sends_of([&] {
+              for (std::uint32_t i = 0; i < 5; ++i) loop.write("k", payload_of(20, i));
+            }),
+            5U);
+  EXPECT_EQ(*loop.finish(loop.read("k")).value(), payload_of(20, 4));
+  EXPECT_EQ(sends_of([&] {
+              loop.read("k");
+              loop.exists("k");
+              loop.read("other");
+              loop.write("k", bytes_of("x"));
+              loop.write("other", bytes_of("x"));
+            }),
+            2U);
+  EXPECT_EQ(sends_of([&] {
+              loop.write("k", bytes_of("y"));
+              loop.size();
+              loop.batch_write({bytes_of("a")}, {bytes_of("b")});
+            }),
+            3U);
 }
 
 TEST_P(AsyncClientTest, CallsWaitForRoomInTheirOrder) {
