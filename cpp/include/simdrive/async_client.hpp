@@ -97,6 +97,8 @@ class AsyncClient {
   /// Nobody wants the outcome any more. The call is handed out as soon as its memory is free, with
   /// `Errc::interrupted`; what is returned says whether it may have been applied. A late reply is dropped.
   Outcome cancel(AsyncCall* call);
+  /// The same, but only if no byte of it has left the process: else false, and the call goes on.
+  bool withdraw(AsyncCall* call);
 
   /// Sends what was started, as far as that goes at once.
   void flush();

@@ -62,16 +62,26 @@ class Pipeline {
 
   /// A call that is over, or null.
   [[nodiscard]] AsyncCall* next_done();
-  void recycle(AsyncCall* call);
+  struct Done {
+    AsyncCall* call = nullptr;
+    bool over = false;
+  };
+  /// The same for many at once: how many there were. AsyncCall::over may change meanwhile, this one does not.
+  std::size_t take_done(std::span<Done> out);
+  /// Whether next_done() has something. Never waits.
+  [[nodiscard]] bool any_done() const noexcept;
+  void recycle(AsyncCall* call) noexcept;
   /// Calls started and not recycled.
   [[nodiscard]] std::size_t pending() const;
 
   enum class Waited : std::uint8_t { done, timeout, taken };
   /// Sleeps until next_done() has something, at most `seconds`. `taken`: another thread does so already.
   Waited wait(double seconds);
+  /// Ends wait() of another thread as if there were something.
+  void nudge();
   /// Between these a thread hands out calls, or waits to.
-  void attend();
-  void unattend();
+  void attend() noexcept;
+  void unattend() noexcept;
   /// wait() for a thread in the background, which hands out what no other does: at once if none attends, else what has
   /// been left for some milliseconds.
   Waited wait_behind(double seconds);

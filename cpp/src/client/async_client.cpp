@@ -96,6 +96,14 @@ struct AsyncClient::Impl final : client::Session, client::Operations {
     if (closing && current_->ended()) end_current();
   }
 
+  bool withdraw(Operation& op) {
+    const TimePoint now = Clock::now();
+    if (op.told || !take_away(op, {Errc::interrupted, "the call was withdrawn"}, now)) return false;
+    collect(now);
+    if (!waiting_.empty()) on_change();
+    return true;
+  }
+
   void end_current() {
     current_->end();
     closing = false;
@@ -247,6 +255,7 @@ Made AsyncClient::file_size(const AsyncCallOptions& options) {
 }
 
 Outcome AsyncClient::cancel(AsyncCall* call) { return impl_->cancel(static_cast<Operation&>(*call)); }
+bool AsyncClient::withdraw(AsyncCall* call) { return impl_->withdraw(static_cast<Operation&>(*call)); }
 void AsyncClient::flush() { impl_->flush(); }
 void AsyncClient::pump() { impl_->pump(); }
 AsyncWatch AsyncClient::watch() { return impl_->watch(); }

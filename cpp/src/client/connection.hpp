@@ -60,9 +60,9 @@ class Connection final : public net::Events, public rpc::PendingCalls {
 
   // For calls with Completions: of an event loop, which calls pump(), or of a thread in serve().
 
-  enum class Started : std::uint8_t { queued, no_room, not_usable };
-  /// Queues a call; pump(), flush() or serve() sends it.
-  Started start(Call& call);
+  enum class Started : std::uint8_t { queued, no_room, not_usable, busy };
+  /// Queues a call; pump(), flush() or serve() sends it. `busy`, unless it may wait: another thread is at work.
+  Started start(Call& call, bool may_wait = true);
   /// Sends what is queued, as far as that goes at once.
   void flush();
   /// Receives and sends what goes at once, about `kPumpMax` bytes each. True: there is more, call again.

@@ -8,8 +8,12 @@ namespace simdrive::client {
 
 using net::TimePoint;
 
-Connection::Started Connection::start(Call& call) {
-  const Lock lock(mutex_);
+Connection::Started Connection::start(Call& call, bool may_wait) {
+  Lock lock(mutex_, std::try_to_lock);
+  if (!lock.owns_lock()) {
+    if (!may_wait) return Started::busy;
+    lock.lock();
+  }
   if (!usable()) return Started::not_usable;
   if (!fits(call)) {
     starved_ = true;

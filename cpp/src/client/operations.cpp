@@ -62,8 +62,16 @@ Operation* Operations::make(Method method, Reply reply, const AsyncCallOptions& 
 }
 
 Made Operations::begin(Operation& op) {
-  session_.count_call();
+  using Started = Connection::Started;
   by_deadline_.add(op);
+  const bool held = op.limit && op.limit->used >= op.limit->most;
+  const bool comes_next = !held && waiting_.empty();
+  const Started started = comes_next ? put_on_connection(op, may_wait_) : Started::no_room;
+  if (started == Started::busy) {
+    give_up(op);
+    return nullptr;
+  }
+  session_.count_call();
   ++pending_;
   ++unknown_;
   pending_bytes_ += op.args.size();
@@ -71,23 +79,26 @@ Made Operations::begin(Operation& op) {
     op.progress_due = op.started + kProgressInterval;
     progressing_.push_back(&op);
   }
-  if (op.limit) {
-    CallLimit& limit = *op.limit;
-    if (limit.used >= limit.most) {
-      op.state = Operation::State::held;
-      limit.held.push_back(op);
-      return &op;
-    }
-    ++limit.used;
+  if (held) {
+    op.state = Operation::State::held;
+    op.limit->held.push_back(op);
+    return &op;
   }
-  if (!waiting_.empty() || !put_on_connection(op)) {
-    op.state = Operation::State::waiting;
-    const bool none = !current_ || !current_->usable();
-    const bool first = waiting_.empty();
+  if (op.limit) ++op.limit->used;
+  if (started != Started::queued) {
     waiting_.push_back(op);
-    if (none && first) stir();  // its thread knows whether a connection is being made
+    // Its thread knows whether a connection is being made.
+    if (comes_next && (!current_ || !current_->usable())) stir();
   }
   return &op;
+}
+
+// As if it had never been made.
+void Operations::give_up(Operation& op) {
+  by_deadline_.remove(op);
+  op.reset();
+  ++kept_count_;
+  kept_.push_front(op);
 }
 
 Made Operations::write(BytesView key, BytesView payload, const AsyncCallOptions& how) {
@@ -145,29 +156,29 @@ Made Operations::number_call(Method method, Reply reply, const AsyncCallOptions&
   return begin(*make(method, reply, how, 0, [](Gather&) {}));
 }
 
-bool Operations::put_on_connection(Operation& op) {
-  if (!current_) return false;
+Connection::Started Operations::put_on_connection(Operation& op, bool may_wait) {
+  using Started = Connection::Started;
+  op.state = Operation::State::waiting;
+  if (!current_) return Started::not_usable;
   Call& call = *op.call;
   if (call.method == Method::read) {
     if (!op.room) op.room.reset(new ReadResult);
     call.single = op.result = op.room.get();
   }
   op.epoch = epoch_;
+  const Started started = current_->start(call, may_wait);
+  if (started != Started::queued) return started;
   op.state = Operation::State::active;
-  if (current_->start(call) != Connection::Started::queued) {
-    op.state = Operation::State::waiting;
-    return false;
-  }
   ++op.tries;
   ++active_;
-  return true;
+  return started;
 }
 
 void Operations::move_waiting() {
   while (!waiting_.empty()) {
     Operation& op = *waiting_.front();
     waiting_.remove(op);
-    if (put_on_connection(op)) continue;
+    if (put_on_connection(op) == Connection::Started::queued) continue;
     waiting_.push_front(op);
     return;
   }

@@ -103,6 +103,7 @@ class Operations : public Completions {
   OperationList done_;
   Deadlines by_deadline_;
   std::vector<Operation*> progressing_;
+  bool may_wait_ = true;  // where false, starting an operation gives null instead of waiting for another thread
   std::uint64_t pending_bytes_ = 0;  // of requests whose outcome is not known
 
  private:
@@ -110,7 +111,8 @@ class Operations : public Completions {
   Operation* make(rpc::Method method, Reply reply, const AsyncCallOptions& how, std::uint64_t payload_bytes,
                   Encode encode);
   Made begin(Operation& op);
-  bool put_on_connection(Operation& op);
+  Connection::Started put_on_connection(Operation& op, bool may_wait = true);
+  void give_up(Operation& op);
   void take_back(Operation& op);
   void end(Operation& op, net::TimePoint now);
   void outcome_known(Operation& op);

@@ -70,9 +70,11 @@ struct Pipeline::Impl final : Operations, client::ForkAware, std::enable_shared_
   void before_fork() noexcept override {
     mutex.lock();
     over_mutex_.lock();
+    spent_mutex.lock();
   }
 
   void after_fork_in_parent() noexcept override {
+    spent_mutex.unlock();
     over_mutex_.unlock();
     mutex.unlock();
   }
@@ -82,14 +84,18 @@ struct Pipeline::Impl final : Operations, client::ForkAware, std::enable_shared_
   void after_fork_in_child() noexcept override {
     ::new (&mutex) std::mutex;
     ::new (&over_mutex_) std::mutex;
+    ::new (&spent_mutex) std::mutex;
     for (auto* c : {&more, &room, &attended, &behind}) ::new (c) std::condition_variable;
     if (current_) current_->abandon_after_fork();
     ::new (&current_) std::shared_ptr<Connection>();
     ::new (&service) std::unique_ptr<Service>(new Service);
-    running = waiter = idle = false;
-    room_waiters = attending = 0;
+    running = idle = false;
+    waiter.store(false);
+    attending.store(0);
+    room_waiters = 0;
     const Error lost{Errc::connection_lost, "the process was forked while the call was under way", Outcome::unknown};
     lose_all(lost, Clock::now());
+    any_done.store(has_done());
   }
 
   // ---- starting
@@ -119,9 +125,15 @@ struct Pipeline::Impl final : Operations, client::ForkAware, std::enable_shared_
     }
     if (auto r = start_thread(); !r) return std::move(r).error();
     // Here, so that no call of the client's that this thread makes next comes first.
-    if (waiting_.empty() && !(current_ && current_->usable())) adopt(now);
+    if (waiting_.empty() && !(current_ && current_->usable())) {
+      if (!how.may_wait) return nullptr;
+      adopt(now);
+    }
+    take_spent();
+    may_wait_ = how.may_wait;
     Made made = begin(options);
-    if (!made) return made;
+    may_wait_ = true;
+    if (!made || !made.value()) return made;
     // The thread sleeps until the earliest deadline that it knows of.
     auto& op = static_cast<Operation&>(*made.value());
     if (&by_deadline_.earliest() == &op) stir();
@@ -221,8 +233,9 @@ struct Pipeline::Impl final : Operations, client::ForkAware, std::enable_shared_
 
   void tell() {
     if (room_waiters != 0) room.notify_all();
+    any_done.store(has_done());
     if (!has_done()) return;
-    if (waiter) {
+    if (waiter.load()) {
       attended.notify_one();
     } else {
       behind.notify_one();
@@ -241,26 +254,50 @@ struct Pipeline::Impl final : Operations, client::ForkAware, std::enable_shared_
     return true;
   }
 
-  AsyncCall* next() {
+  std::size_t take(std::span<Done> out) {
     const Lock lock(mutex);
+    take_spent();
     ++handed_out;
-    return next_done();
+    std::size_t n = 0;
+    while (n != out.size()) {
+      Operation* op = next_done();
+      if (!op) break;
+      out[n++] = {op, op->over};
+    }
+    any_done.store(has_done());
+    return n;
+  }
+
+  void take_spent() {
+    client::OperationList list;
+    {
+      const std::lock_guard lock(spent_mutex);
+      std::swap(list, spent);
+    }
+    while (Operation* op = list.pop_front()) recycle(*op);
   }
 
   Waited wait(double seconds) {
     Lock lock(mutex);
-    if (waiter) return Waited::taken;
+    if (waiter.load()) return Waited::taken;
     const TimePoint until = net::after(Clock::now(), seconds);
-    waiter = true;
-    while (!has_done()) {
+    waiter.store(true);
+    nudged = false;
+    while (!has_done() && !nudged) {
       if (until == TimePoint::max()) {
         attended.wait(lock);
       } else if (attended.wait_until(lock, until) == std::cv_status::timeout) {
         break;
       }
     }
-    waiter = false;
-    return has_done() ? Waited::done : Waited::timeout;
+    waiter.store(false);
+    return has_done() || nudged ? Waited::done : Waited::timeout;
+  }
+
+  void nudge() {
+    const Lock lock(mutex);
+    nudged = true;
+    attended.notify_one();
   }
 
   Waited wait_behind(double seconds) {
@@ -270,9 +307,9 @@ struct Pipeline::Impl final : Operations, client::ForkAware, std::enable_shared_
       while (!has_done()) {
         if (behind.wait_until(lock, until) == std::cv_status::timeout && !has_done()) return Waited::timeout;
       }
-      if (attending == 0) return Waited::done;
+      if (attending.load() == 0) return Waited::done;
       const std::uint64_t before = handed_out;
-      behind.wait_for(lock, kGrace, [this] { return attending == 0; });
+      behind.wait_for(lock, kGrace, [this] { return attending.load() == 0; });
       if (has_done() && handed_out == before) return Waited::done;
       if (Clock::now() >= until) return has_done() ? Waited::done : Waited::timeout;
     }
@@ -296,10 +333,14 @@ struct Pipeline::Impl final : Operations, client::ForkAware, std::enable_shared_
   bool running = false;
   bool ended = false;
   bool idle = false;    // the thread waits for calls
-  bool waiter = false;  // somebody sleeps on `attended`
+  bool nudged = false;
+  std::atomic<bool> waiter{false};  // somebody sleeps on `attended`
+  std::atomic<bool> any_done{false};
+  std::atomic<std::uint32_t> attending{0};
   std::uint32_t room_waiters = 0;
-  std::uint32_t attending = 0;
   std::uint64_t handed_out = 0;
+  std::mutex spent_mutex;
+  client::OperationList spent;  // recycled by their callers
 };
 
 Pipeline::Pipeline(const Client& client) : impl_(std::make_shared<Impl>(client.session())) {}
@@ -342,28 +383,38 @@ Made Pipeline::exists(BytesView key, const PipelineOptions& options) {
 }
 
 bool Pipeline::withdraw(AsyncCall* call) { return impl_->withdraw(static_cast<Operation&>(*call)); }
-AsyncCall* Pipeline::next_done() { return impl_->next(); }
 
-void Pipeline::recycle(AsyncCall* call) {
-  const std::lock_guard lock(impl_->mutex);
-  impl_->Operations::recycle(static_cast<Operation&>(*call));
+AsyncCall* Pipeline::next_done() {
+  Done one;
+  return take_done({&one, 1}) == 0 ? nullptr : one.call;
+}
+
+std::size_t Pipeline::take_done(std::span<Done> out) { return impl_->take(out); }
+bool Pipeline::any_done() const noexcept { return impl_->any_done.load(); }
+
+// The other mutex may be held for as long as another thread receives.
+void Pipeline::recycle(AsyncCall* call) noexcept {
+  const std::lock_guard lock(impl_->spent_mutex);
+  impl_->spent.push_back(static_cast<Operation&>(*call));
 }
 
 std::size_t Pipeline::pending() const {
   const std::lock_guard lock(impl_->mutex);
+  impl_->take_spent();
   return impl_->Operations::pending();
 }
 
 Pipeline::Waited Pipeline::wait(double seconds) { return impl_->wait(seconds); }
 Pipeline::Waited Pipeline::wait_behind(double seconds) { return impl_->wait_behind(seconds); }
 
-void Pipeline::attend() {
-  const std::lock_guard lock(impl_->mutex);
-  ++impl_->attending;
+void Pipeline::nudge() {
+  if (impl_->waiter.load()) impl_->nudge();
 }
 
-void Pipeline::unattend() {
-  const std::lock_guard lock(impl_->mutex);
+void Pipeline::attend() noexcept { ++impl_->attending; }
+
+// wait_behind() looks again after a few milliseconds anyway: it is not asked for its mutex.
+void Pipeline::unattend() noexcept {
   if (--impl_->attending == 0) impl_->behind.notify_one();
 }
 
