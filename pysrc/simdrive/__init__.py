@@ -16,6 +16,7 @@ with _loading.Loading():
     from simdrive.buildinfo import BuildInfo, build_info
     from simdrive.client import Client, Options, ServerInfo, connect
     from simdrive.errors import (
+        BatchError,
         BufferTooSmallError,
         ClosedError,
         ConfigurationError,
@@ -50,11 +51,15 @@ with _loading.Loading():
 if TYPE_CHECKING:
     from simdrive.aio import AsyncClient, aconnect
     from simdrive.aio_namespace import AsyncNamespacedClient
+    from simdrive.aio_pipeline import AsyncPipeline
+    from simdrive.pipeline import Pipeline, PipelineFuture
 
 # ConnectionError and TimeoutError are attributes, but not exported: a star import must not hide the built-in ones.
 __all__ = [
     "AsyncClient",
     "AsyncNamespacedClient",
+    "AsyncPipeline",
+    "BatchError",
     "BufferTooSmallError",
     "BuildInfo",
     "Client",
@@ -74,6 +79,8 @@ __all__ = [
     "Options",
     "OutOfMemoryError",
     "OverloadError",
+    "Pipeline",
+    "PipelineFuture",
     "ProtocolError",
     "ProtocolMismatchError",
     "Retry",
@@ -101,4 +108,12 @@ def __getattr__(name: str) -> Any:
         from simdrive import aio_namespace
 
         return aio_namespace.AsyncNamespacedClient
+    if name == "AsyncPipeline":
+        from simdrive import aio_pipeline
+
+        return aio_pipeline.AsyncPipeline
+    if name in ("Pipeline", "PipelineFuture"):  # so does concurrent.futures
+        from simdrive import pipeline
+
+        return getattr(pipeline, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -18,6 +18,8 @@ include "_cython/options.pxi"
 include "_cython/client.pxi"
 include "_cython/aio_glue.pxi"
 include "_cython/aio.pxi"
+include "_cython/pipeline_glue.pxi"
+include "_cython/pipeline.pxi"
 include "_cython/build_info.pxi"
 
 

@@ -11,17 +11,18 @@ from collections.abc import Iterable, Mapping
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
-from simdrive._core import AsyncCore
+from simdrive._core import AsyncCore, check_buffers
 from simdrive.aio_namespace import AsyncNamespacedClient
 from simdrive.aio_streams import AsyncStreams
 from simdrive.client import Options, ServerInfo, log_connection, options_for
-from simdrive.namespace import Rows
+from simdrive.namespace import Rows, keys_and_values, list_of_keys
 from simdrive.streams import Progress
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer, Self
 
     from simdrive._core import Value
+    from simdrive.aio_pipeline import AsyncPipeline
 
 __all__ = ["AsyncClient", "aconnect"]
 
@@ -103,6 +104,7 @@ class AsyncClient(AsyncStreams):
         self,
         items: Iterable[tuple[Buffer, Buffer]] | Mapping[Any, Buffer],
         *,
+        max_bytes: int | None = None,
         timeout: _Timeout = ...,
         progress: Progress | None = None,
     ) -> None:
@@ -110,7 +112,13 @@ class AsyncClient(AsyncStreams):
 
         Args:
             items: pairs of key and value, or a mapping. A refused item refuses the whole batch.
+            max_bytes: several requests of at most so many bytes, as of ``Client.batch_write``.
+
+        Raises:
+            BatchError: with `max_bytes`: some items were not stored, or may not have been; `failed` has their numbers.
         """
+        if max_bytes is not None:
+            return await self._split_batch(items, max_bytes, timeout, progress)
         call = self._calls.batch_write(items, timeout, progress)
         try:
             await call.future
@@ -300,6 +308,69 @@ class AsyncClient(AsyncStreams):
         return ServerInfo(
             version=None, dialect=self._core.dialect, extensions=frozenset(), max_message=None, backend=None
         )
+
+    async def batch_delete(self, keys: Iterable[Buffer], *, timeout: _Timeout = ...) -> None:
+        """Removes many keys; no error for those that are absent. Requests share messages, but each key goes by itself.
+
+        Args:
+            timeout: the limit of all together.
+
+        Raises:
+            BatchError: some keys were not removed, or may not have been; `failed` has their numbers.
+        """
+        from simdrive.aio_pipeline import AsyncPipeline
+
+        wanted = list_of_keys(keys)
+        check_buffers(wanted, "key")
+        calls = AsyncPipeline(self)
+        for key in wanted:
+            calls.delete(key, timeout=timeout)
+        await calls._finish()
+        if calls._failed:
+            raise calls._error("batch_delete", "keys", calls._failed, calls._done)
+
+    async def _split_batch(self, items: Any, max_bytes: int, timeout: _Timeout, progress: Progress | None) -> None:
+        from simdrive.aio_pipeline import AsyncPipeline
+        from simdrive.pipeline import Parts, check_max_bytes
+
+        limit = check_max_bytes(max_bytes)
+        keys, values = keys_and_values(items)
+        check_buffers(keys, "key")
+        check_buffers(values, "value")
+        parts = Parts(zip(keys, values, strict=True), limit)
+        calls = AsyncPipeline(self)
+        futures = [calls._batch_write(part, timeout) for _, part, _ in parts.parts]
+        errors: list[BaseException | None] = []
+        done = 0
+        try:
+            for (_, _, size), future in zip(parts.parts, futures, strict=True):
+                await asyncio.wait([future])
+                errors.append(future.exception())
+                done += 0 if errors[-1] else size
+                if progress is not None:
+                    progress(done, parts.size)
+        except BaseException:
+            calls._abandon()
+            raise
+        failed, stored = parts.failed(errors)
+        if failed:
+            raise calls._error("batch_write", "items", failed, stored)
+
+    def pipeline(self, *, max_inflight: int | None = None) -> AsyncPipeline:
+        """Many calls under way at once: an asynchronous context manager with `write`, `read`, `delete` and `exists`.
+
+        These are no coroutines: they start a call, and give an ``asyncio.Future``.
+
+        Args:
+            max_inflight: how many of its calls may be under way at once; ``None`` is as many as the client's option.
+
+        Raises:
+            BatchError: on leaving the block: some calls failed.
+            ConfigurationError: `max_inflight` is less than 1.
+        """
+        from simdrive.aio_pipeline import AsyncPipeline
+
+        return AsyncPipeline(self, max_inflight)
 
     def namespace(self, prefix: Buffer) -> AsyncNamespacedClient:
         """A view of the keys under `prefix`, with the methods of a client, over the same connection.

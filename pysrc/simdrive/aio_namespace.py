@@ -7,7 +7,7 @@ from types import EllipsisType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from simdrive.aio_streams import AsyncStreams
-from simdrive.errors import SimdriveError
+from simdrive.errors import BatchError, SimdriveError
 from simdrive.namespace import (
     ClosedView,
     Naming,
@@ -16,6 +16,7 @@ from simdrive.namespace import (
     keys_and_values,
     list_of_keys,
     rename,
+    rename_failed,
     rename_one,
 )
 from simdrive.streams import Progress, given
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from simdrive._core import Value
     from simdrive.aio import AsyncClient
+    from simdrive.aio_pipeline import AsyncPipeline
     from simdrive.client import Options, ServerInfo
 
 __all__ = ["AsyncNamespacedClient"]
@@ -72,6 +74,7 @@ class AsyncNamespacedClient(AsyncStreams):
         self,
         items: Iterable[tuple[Buffer, Buffer]] | Mapping[Any, Buffer],
         *,
+        max_bytes: int | None = None,
         timeout: _Timeout = ...,
         progress: Progress | None = None,
     ) -> None:
@@ -79,7 +82,8 @@ class AsyncNamespacedClient(AsyncStreams):
         keys, values = keys_and_values(items)
         names = self._name_many(keys)
         try:
-            await self._calls.batch_write(zip(names, values, strict=True), **given(timeout, progress))
+            pairs = zip(names, values, strict=True)
+            await self._calls.batch_write(pairs, max_bytes=max_bytes, **given(timeout, progress))
         except SimdriveError as error:
             rename_one(error, keys, names)
             raise
@@ -223,6 +227,23 @@ class AsyncNamespacedClient(AsyncStreams):
         except SimdriveError as error:
             rename(error, key)
             raise
+
+    async def batch_delete(self, keys: Iterable[Buffer], *, timeout: _Timeout = ...) -> None:
+        """As ``AsyncClient.batch_delete``."""
+        wanted = list_of_keys(keys)
+        names = self._name_many(wanted)
+        try:
+            await self._calls.batch_delete(names, **given(timeout))
+        except BatchError as error:
+            rename_failed(error, wanted)
+            raise
+
+    def pipeline(self, *, max_inflight: int | None = None) -> AsyncPipeline:
+        """As ``AsyncClient.pipeline``, for the keys of this namespace."""
+        self._calls.pipeline  # noqa: B018  # ClosedError if this one was closed
+        from simdrive.aio_pipeline import AsyncPipeline
+
+        return AsyncPipeline(self._client, max_inflight, self._name)
 
     async def size(self, *, timeout: _Timeout = ...) -> int:  # noqa: ARG002  # as AsyncClient.size
         """Raises ``UnsupportedOperationError``."""

@@ -10,14 +10,20 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from simdrive import _core
+from simdrive._core import check_buffers
 from simdrive.errors import ConfigurationError, SimdriveError
 from simdrive.mapping import StoreMapping
-from simdrive.namespace import NamespacedClient
+from simdrive.namespace import NamespacedClient, keys_and_values, list_of_keys
 from simdrive.retry import Retry
-from simdrive.streams import Streams
+from simdrive.streams import Progress, Streams
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from types import EllipsisType
+
     from typing_extensions import Buffer, Self
+
+    from simdrive.pipeline import Pipeline
 
 __all__ = ["Client", "Options", "ServerInfo", "connect"]
 
@@ -154,6 +160,72 @@ class Client(_core.Client, Streams):
             TypeError: `prefix` is not bytes-like.
         """
         return NamespacedClient(self, [prefix])
+
+    def pipeline(self, *, max_inflight: int | None = None) -> Pipeline:
+        """Many calls under way at once: a context manager with `write`, `read`, `delete` and `exists` that give futures.
+
+        Args:
+            max_inflight: how many of its calls may be under way at once; ``None`` is as many as the client's option.
+
+        Raises:
+            BatchError: on leaving the block: some calls failed.
+            ClosedError: the client was closed.
+            ConfigurationError: `max_inflight` is less than 1.
+        """
+        from simdrive.pipeline import Pipeline  # concurrent.futures takes longer to import than all of simdrive
+
+        return Pipeline(self, max_inflight)
+
+    def batch_delete(self, keys: Iterable[Buffer], *, timeout: float | EllipsisType | None = ...) -> None:
+        """Removes many keys; no error for those that are absent. Requests share messages, but each key goes by itself.
+
+        Args:
+            timeout: the limit of all together.
+
+        Raises:
+            BatchError: some keys were not removed, or may not have been; `failed` has their numbers.
+        """
+        from simdrive.pipeline import Pipeline, TimeLeft, wait_for
+
+        wanted = list_of_keys(keys)
+        check_buffers(wanted, "key")
+        left = TimeLeft(timeout, self.options.timeout)
+        calls = Pipeline(self)
+        try:
+            errors = [wait_for(future) for future in [calls.delete(key, timeout=left()) for key in wanted]]
+        except BaseException:
+            calls._abandon()
+            raise
+        failed = {number: error for number, error in enumerate(errors) if isinstance(error, Exception)}
+        if failed:
+            raise calls._error("batch_delete", "keys", failed, len(errors) - len(failed))
+
+    def _split_batch(self, items: Any, max_bytes: Any, timeout: Any, progress: Progress | None) -> None:
+        """batch_write() in several requests."""
+        from simdrive.pipeline import Parts, Pipeline, TimeLeft, check_max_bytes, wait_for
+
+        limit = check_max_bytes(max_bytes)
+        keys, values = keys_and_values(items)
+        check_buffers(keys, "key")
+        check_buffers(values, "value")
+        left = TimeLeft(timeout, self.options.timeout)
+        parts = Parts(zip(keys, values, strict=True), limit)
+        calls = Pipeline(self)
+        try:
+            futures = [calls._batch_write(part, left()) for _, part, _ in parts.parts]
+            errors = []
+            done = 0
+            for (_, _, size), future in zip(parts.parts, futures, strict=True):
+                errors.append(wait_for(future))
+                done += 0 if errors[-1] else size
+                if progress is not None:
+                    progress(done, parts.size)
+        except BaseException:
+            calls._abandon()
+            raise
+        failed, stored = parts.failed(errors)
+        if failed:
+            raise calls._error("batch_write", "items", failed, stored)
 
     def mapping(self) -> StoreMapping:
         """The store as a ``MutableMapping`` of bytes to bytes; what needs a list of the keys is not supported."""

@@ -6,9 +6,30 @@ Each is also the built-in exception that fits, so ``except OSError`` or ``except
 from __future__ import annotations
 
 import builtins
+import sys
+from collections.abc import Mapping, Sequence
 from enum import IntEnum
+from typing import Any
+
+if sys.version_info >= (3, 11):
+    _Group = ExceptionGroup[Exception]
+else:
+
+    class _Group(Exception):
+        """What is used of an ``ExceptionGroup``, which Python 3.10 lacks."""
+
+        def __init__(self, message: str, exceptions: Sequence[Exception]) -> None:
+            super().__init__(message, exceptions)
+            self.message = message
+            self.exceptions = tuple(exceptions)
+
+        def __str__(self) -> str:
+            count = len(self.exceptions)
+            return f"{self.message} ({count} sub-exception{'s' if count != 1 else ''})"
+
 
 __all__ = [
+    "BatchError",
     "BufferTooSmallError",
     "ClosedError",
     "ConfigurationError",
@@ -146,6 +167,59 @@ class ServerError(SimdriveError, OSError):
 
 class OverloadError(SimdriveError):
     """Too many calls were in flight until the deadline of this one."""
+
+
+class BatchError(SimdriveError, _Group):
+    """Some calls of a pipeline, or some items of a batch that was sent in parts, failed.
+
+    From Python 3.11 on it is an ``ExceptionGroup``, so that ``except*`` sees the errors in it; on 3.10 it only has the
+    same attribute `exceptions`.
+
+    Attributes:
+        done: how many calls or items succeeded.
+        failed: the error of each one that failed, by its number from 0: the number of the call in its pipeline, or of
+            the item in its batch. Several items may share an error. Cancelled calls are in neither.
+        exceptions: the errors, each once, in the order of `failed`.
+        outcome: ``"not applied"`` if that is so of every one that failed, else ``"unknown"``.
+    """
+
+    def __new__(cls, message: str, failed: Mapping[int, Exception], done: int = 0) -> BatchError:
+        return super().__new__(cls, message, _each_once(failed))
+
+    def __init__(self, message: str, failed: Mapping[int, Exception], done: int = 0) -> None:
+        super().__init__(message, _each_once(failed))
+        self.done = done
+        self.failed = dict(failed)
+        if any(getattr(error, "outcome", "unknown") == "unknown" for error in self.failed.values()):
+            self.outcome = "unknown"
+
+    def derive(self, excs: Sequence[Exception]) -> BatchError:
+        """The part of it with these errors; for ``except*``."""
+        wanted = {id(error) for error in excs}
+        part = BatchError(self.message, {n: e for n, e in self.failed.items() if id(e) in wanted}, self.done)
+        part.op = self.op
+        part.endpoint = self.endpoint
+        return part
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.message, self.failed, self.done), self.__dict__.copy()
+
+
+def _each_once(failed: Mapping[int, Exception]) -> list[Exception]:
+    return list({id(error): error for error in failed.values()}.values())
+
+
+def batch_error(op: str, endpoint: str, what: str, failed: Mapping[int, Exception], done: int) -> BatchError:
+    """The error of a pipeline or a batch of which some failed; `what` they are, such as ``"calls"``."""
+    number, first = min(failed.items())
+    error = BatchError(
+        f"{op} on {endpoint}: {len(failed)} of {len(failed) + done} {what} failed; the first, number {number}: {first}",
+        dict(sorted(failed.items())),
+        done,
+    )
+    error.op = op
+    error.endpoint = endpoint
+    return error
 
 
 class Code(IntEnum):

@@ -7,7 +7,7 @@ from types import EllipsisType
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar, overload
 
 from simdrive._core import NamespaceHasher, Value
-from simdrive.errors import ClosedError, SimdriveError, UnsupportedOperationError
+from simdrive.errors import BatchError, ClosedError, SimdriveError, UnsupportedOperationError
 from simdrive.mapping import StoreMapping
 from simdrive.streams import Progress, Streams, given
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer, Self
 
     from simdrive.client import Client, Options, ServerInfo
+    from simdrive.pipeline import Pipeline
 
 __all__ = ["NamespacedClient", "Naming"]
 
@@ -66,6 +67,7 @@ class NamespacedClient(Streams):
         self,
         items: Iterable[tuple[Buffer, Buffer]] | Mapping[Any, Buffer],
         *,
+        max_bytes: int | None = None,
         timeout: _Timeout = ...,
         progress: Progress | None = None,
     ) -> None:
@@ -73,7 +75,8 @@ class NamespacedClient(Streams):
         keys, values = keys_and_values(items)
         names = self._name_many(keys)
         try:
-            self._calls.batch_write(zip(names, values, strict=True), **given(timeout, progress))
+            pairs = zip(names, values, strict=True)
+            self._calls.batch_write(pairs, max_bytes=max_bytes, **given(timeout, progress))
         except SimdriveError as error:
             rename_one(error, keys, names)
             raise
@@ -215,6 +218,23 @@ class NamespacedClient(Streams):
         except SimdriveError as error:
             rename(error, key)
             raise
+
+    def batch_delete(self, keys: Iterable[Buffer], *, timeout: _Timeout = ...) -> None:
+        """As ``Client.batch_delete``."""
+        wanted = list_of_keys(keys)
+        names = self._name_many(wanted)
+        try:
+            self._calls.batch_delete(names, **given(timeout))
+        except BatchError as error:
+            rename_failed(error, wanted)
+            raise
+
+    def pipeline(self, *, max_inflight: int | None = None) -> Pipeline:
+        """As ``Client.pipeline``, for the keys of this namespace."""
+        self._calls.pipeline  # noqa: B018  # ClosedError if this one was closed
+        from simdrive.pipeline import Pipeline
+
+        return Pipeline(self._client, max_inflight, self._name)
 
     def __contains__(self, key: object, /) -> bool:
         return self.exists(key)  # type: ignore[arg-type]  # TypeError for what is no buffer
@@ -392,7 +412,17 @@ def rename(error: SimdriveError, key: Buffer) -> None:
     error.key_hint = memoryview(key).cast("B")[:16].hex()
 
 
+def rename_failed(error: BatchError, keys: list[Any]) -> None:
+    for number, failure in error.failed.items():
+        if isinstance(failure, SimdriveError) and failure.key_hint is not None:
+            rename(failure, keys[number])
+
+
 def rename_one(error: SimdriveError, keys: list[Any], names: list[bytes]) -> None:
+    if isinstance(error, BatchError):
+        for failure in error.exceptions:
+            if isinstance(failure, SimdriveError):
+                rename_one(failure, keys, names)
     for key, name in zip(keys, names, strict=True):
         if name.hex() == error.key_hint:
             rename(error, key)

@@ -77,6 +77,8 @@ class Pipeline {
   enum class Waited : std::uint8_t { done, timeout, taken };
   /// Sleeps until next_done() has something, at most `seconds`. `taken`: another thread does so already.
   Waited wait(double seconds);
+  /// Whether a thread is in wait(). Never waits.
+  [[nodiscard]] bool waited_for() const noexcept;
   /// Ends wait() of another thread as if there were something.
   void nudge();
   /// Between these a thread hands out calls, or waits to.

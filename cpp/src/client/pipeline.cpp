@@ -407,9 +407,8 @@ std::size_t Pipeline::pending() const {
 Pipeline::Waited Pipeline::wait(double seconds) { return impl_->wait(seconds); }
 Pipeline::Waited Pipeline::wait_behind(double seconds) { return impl_->wait_behind(seconds); }
 
-void Pipeline::nudge() {
-  if (impl_->waiter.load()) impl_->nudge();
-}
+bool Pipeline::waited_for() const noexcept { return impl_->waiter.load(); }
+void Pipeline::nudge() { impl_->nudge(); }
 
 void Pipeline::attend() noexcept { ++impl_->attending; }
 

@@ -79,6 +79,8 @@ cdef class AsyncCall:
     cdef CBlock block
     cdef vector[View] views
     cdef AsyncCall newer, older  # in its core's list
+    cdef cbool copies  # of a pipeline: a value in `block` becomes bytes
+    cdef cbool told  # of a pipeline: its future knows
     cdef cbool unapplied  # it failed, and changed nothing
 
     def __dealloc__(self):
@@ -117,6 +119,12 @@ cdef class AsyncCall:
         self.key = key
         return 0
 
+    cdef int show(self, object key) except -1:
+        """Has errors tell `key`, unless that is None, instead of what is sent."""
+        if key is not None:
+            self.key = bytes(memoryview(key).cast("B")[:16])
+        return 0
+
     cdef Flat key_bytes(self) noexcept:
         return Flat(<const uint8_t*> self.k.buf, <size_t> self.k.len)
 
@@ -147,6 +155,8 @@ cdef class AsyncCall:
             return value_of(self.block, r)
         if r.in_place:
             return PyBytes_FromStringAndSize(<const char*> r.small, <Py_ssize_t> r.size)
+        if self.copies:
+            return bytes_of_block(self.block, <Py_ssize_t> r.size)
         return <object> self.slot
 
     cdef object too_small(self, uint64_t size, str endpoint):
@@ -509,7 +519,8 @@ cdef class AsyncCore:
 
     # ---- calls
 
-    cdef AsyncCall new_call(self, str op, Gives gives, object timeout, object progress, CAsyncCallOptions* o):
+    cdef AsyncCall new_call(self, str op, Gives gives, object timeout, object progress, CAsyncCallOptions* o,
+                            CallLimit limit=None):
         if self.running_loop() is not self.loop or self.born != forks:
             self.check_loop(op)
         if progress is not None:
@@ -518,6 +529,8 @@ cdef class AsyncCore:
             o.progress.report = &tell_async_progress
         if timeout is not ...:
             o.timeout = seconds(timeout, "timeout")
+        if limit is not None:
+            o.limit = limit.c_obj
         cdef AsyncCall call = AsyncCall.__new__(AsyncCall)
         call.op = op
         call.gives = gives
@@ -575,10 +588,20 @@ cdef class AsyncCore:
             self.settle()
             self.arm()
 
-    def write(self, key, data, timeout, progress):
+    def withdraw(self, AsyncCall call not None):
+        """Whether nothing of the call was sent, and nothing will be: its future is left alone then."""
+        if call.c_obj == NULL or call.left or not self.is_here() or self.pumping:
+            return False
+        call.left = self.c_obj.withdraw(call.c_obj)
+        if call.left:
+            self.settle()
+            self.arm()
+        return call.left
+
+    def write(self, key, data, timeout, progress, CallLimit limit=None):
         cdef CAsyncCallOptions o
         cdef Error error
-        cdef AsyncCall call = self.new_call("write", gives_nothing, timeout, progress, &o)
+        cdef AsyncCall call = self.new_call("write", gives_nothing, timeout, progress, &o, limit)
         call.borrow_key(key)
         get_buffer(data, &call.v, "data")
         call.has_v = True
@@ -588,12 +611,12 @@ cdef class AsyncCore:
             self.c_obj[0], call.key_bytes(), Flat(<const uint8_t*> call.v.buf, <size_t> call.v.len), o, error
         ), error)
 
-    def batch_write(self, items, timeout, progress):
+    def batch_write(self, items, timeout, progress, CallLimit limit=None):
         cdef Outside outside
         cdef CAsyncCallOptions o
         cdef Error error
         cdef CAsyncCall* c
-        cdef AsyncCall call = self.new_call("batch_write", gives_nothing, timeout, progress, &o)
+        cdef AsyncCall call = self.new_call("batch_write", gives_nothing, timeout, progress, &o, limit)
         pairs = list(items.items()) if isinstance(items, _Mapping) else list(items)
         call.flat = _Borrowed(2 * len(pairs))
         call.keys = []
@@ -611,11 +634,11 @@ cdef class AsyncCore:
             outside.back()
         return self.begun(call, c, error)
 
-    def read(self, key, default, out, timeout, progress):
+    def read(self, key, default, out, timeout, progress, CallLimit limit=None):
         cdef CAsyncCallOptions o
         cdef Error error
         cdef CReceiver receiver
-        cdef AsyncCall call = self.new_call("read", gives_value, timeout, progress, &o)
+        cdef AsyncCall call = self.new_call("read", gives_value, timeout, progress, &o, limit)
         call.default = default
         call.borrow_key(key)
         if isinstance(out, str):
@@ -662,18 +685,18 @@ cdef class AsyncCore:
             outside.back()
         return self.begun(call, c, error)
 
-    def delete(self, key, timeout):
+    def delete(self, key, timeout, CallLimit limit=None):
         cdef CAsyncCallOptions o
         cdef Error error
-        cdef AsyncCall call = self.new_call("delete", gives_nothing, timeout, None, &o)
+        cdef AsyncCall call = self.new_call("delete", gives_nothing, timeout, None, &o, limit)
         call.borrow_key(key)
         o.args_stay = PyBytes_CheckExact(key)
         return self.begun(call, sda_erase(self.c_obj[0], call.key_bytes(), o, error), error)
 
-    def exists(self, key, timeout):
+    def exists(self, key, timeout, CallLimit limit=None):
         cdef CAsyncCallOptions o
         cdef Error error
-        cdef AsyncCall call = self.new_call("exists", gives_flag, timeout, None, &o)
+        cdef AsyncCall call = self.new_call("exists", gives_flag, timeout, None, &o, limit)
         call.borrow_key(key)
         o.args_stay = PyBytes_CheckExact(key)
         return self.begun(call, sda_exists(self.c_obj[0], call.key_bytes(), o, error), error)

@@ -16,6 +16,14 @@ cdef int get_buffer(object obj, Py_buffer* view, str what) except -1:
     return 0
 
 
+def check_buffers(list objects, str what):
+    """Raises the TypeError of the first one that is not bytes-like."""
+    cdef Py_buffer view
+    for obj in objects:
+        get_buffer(obj, &view, what)
+        PyBuffer_Release(&view)
+
+
 cdef int get_target(object out, Py_buffer* view) except -1:
     """Fills `view` with a buffer that a result goes to. Release it with PyBuffer_Release."""
     try:

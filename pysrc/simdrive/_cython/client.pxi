@@ -38,6 +38,7 @@ cdef class Client:
     cdef CClient* c_obj
     cdef object _options
     cdef str _endpoint
+    cdef object _pipelines  # the PipelineCore, once there is a pipeline
     cdef object __weakref__
 
     def __cinit__(self, options):
@@ -88,6 +89,15 @@ cdef class Client:
             self._log_event(**event)
         return 0
 
+    def _pipeline_core(self, make_thread):
+        """The calls of this client's pipelines."""
+        if self.c_obj.has_events():
+            self.log_events()
+        with cython.critical_section(self):
+            if self._pipelines is None:
+                self._pipelines = PipelineCore(self, make_thread)
+            return self._pipelines
+
     def _log_event(self, kind, *, detail="", attempt=0, delay=0.0):
         """Told, by the next call, what became of the connection: "connected" (detail: the dialect), "lost" (why) or
         "retrying" (failures in a row, seconds until the next try, why)."""
@@ -128,16 +138,24 @@ cdef class Client:
             size = memoryview(data).nbytes
             progress(size, size)
 
-    def batch_write(self, items, *, timeout=..., progress=None):
+    def batch_write(self, items, *, max_bytes=None, timeout=..., progress=None):
         """Stores many pairs in one request; the last of equal keys wins.
 
         Args:
             items: pairs of key and value, or a mapping. A refused item refuses the whole batch.
+            max_bytes: sends requests of at most so many bytes of keys and values (a larger item goes alone), one
+                after the other: each is stored as a whole, but not all of them. The limit of the time is of all
+                together, and `progress` is told of each request that is over.
+
+        Raises:
+            BatchError: with `max_bytes`: some items were not stored, or may not have been; `failed` has their numbers.
         """
         cdef Outside outside
         cdef CCallOptions o
         cdef Error error
         cdef cbool ok
+        if max_bytes is not None:
+            return self._split_batch(items, max_bytes, timeout, progress)
         self.fill_options(&o, timeout)
         self.fill_progress(&o, progress)
         pairs = list(items.items()) if isinstance(items, _Mapping) else list(items)

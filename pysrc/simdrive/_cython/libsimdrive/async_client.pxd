@@ -1,6 +1,7 @@
 from libc.stddef cimport size_t
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libcpp cimport bool as cbool
+from libcpp.memory cimport shared_ptr
 from libcpp.string cimport string
 from libcpp.vector cimport vector
 
@@ -16,11 +17,17 @@ cdef extern from "simdrive/async_client.hpp" namespace "simdrive" nogil:
         uint64_t number
         CReadResult* result
 
+    cdef cppclass CCallLimit "simdrive::CallLimit":
+        pass
+
+    shared_ptr[CCallLimit] make_call_limit(uint32_t) except +
+
     cdef cppclass CAsyncCallOptions "simdrive::AsyncCallOptions":
         double timeout
         void* tag
         CProgress progress
         cbool args_stay
+        shared_ptr[CCallLimit] limit
 
     cdef cppclass CAsyncWatch "simdrive::AsyncWatch":
         int64_t socket
@@ -31,6 +38,7 @@ cdef extern from "simdrive/async_client.hpp" namespace "simdrive" nogil:
 
     cdef cppclass CAsyncClient "simdrive::AsyncClient":
         Outcome cancel(CAsyncCall*) except +
+        cbool withdraw(CAsyncCall*) except +
         void flush() except +
         void pump() except +
         CAsyncWatch watch() except +
