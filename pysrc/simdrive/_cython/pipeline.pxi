@@ -104,7 +104,9 @@ cdef class PipelineCore:
             self.calls.discard(call)
             raise_call_error(error, call.op, self.endpoint,
                              call.key if call.keys is None else refused_key(error, call.keys))
-        call.c_obj = c
+        with cython.critical_section(call):
+            if not call.told:  # else another thread has handed it out already, and settle() is through with it
+                call.c_obj = c
         if not self.served or self.born != forks:
             self.be_served()
         return call
@@ -278,7 +280,10 @@ cdef class PipelineCore:
                     n = sdp_take(self.c_obj[0], taken, TAKEN_AT_ONCE)
                     outside.back()
                 for i in range(n):
-                    ready.append((<AsyncCall> taken[i].call.tag, <bint> taken[i].over))
+                    call = <AsyncCall> taken[i].call.tag
+                    with cython.critical_section(call):
+                        (<AsyncCall> call).c_obj = taken[i].call
+                    ready.append((call, <bint> taken[i].over))
                 continue
             some = True
             self.settle(call, over)
