@@ -100,8 +100,10 @@ struct Pipeline::Impl final : Operations, client::ForkAware, std::enable_shared_
 
   // ---- starting
 
+  // `fits`: what is wrong with the arguments is told without waiting for room.
   template <class Start>
-  Made start(std::uint64_t bytes, const PipelineOptions& how, Start begin) {
+  Made start(std::uint64_t bytes, const PipelineOptions& how, Result<void> fits, Start begin) {
+    if (!fits && !session_.is_closed()) return std::move(fits).error();
     const TimePoint now = Clock::now();
     AsyncCallOptions options{.timeout = how.timeout < 0 ? session_.options.timeout : how.timeout,
                              .tag = how.tag,
@@ -139,6 +141,12 @@ struct Pipeline::Impl final : Operations, client::ForkAware, std::enable_shared_
     if (&by_deadline_.earliest() == &op) stir();
     if (idle) more.notify_one();
     return made;
+  }
+
+  [[nodiscard]] Result<void> fits(BytesView key) const { return client::check_key(key, session_.options); }
+  [[nodiscard]] Result<void> fits(BytesView key, BytesView payload) const {
+    auto ok = fits(key);
+    return ok ? client::check_payload(payload, session_.options) : ok;
   }
 
   [[nodiscard]] bool has_room(std::uint64_t bytes, const PipelineOptions& how) const {
@@ -347,37 +355,37 @@ Pipeline::Pipeline(const Client& client) : impl_(std::make_shared<Impl>(client.s
 Pipeline::~Pipeline() { impl_->end(); }
 
 Made Pipeline::write(BytesView key, BytesView payload, const PipelineOptions& options) {
-  return impl_->start(key.size() + payload.size(), options,
+  return impl_->start(key.size() + payload.size(), options, impl_->fits(key, payload),
                       [&](const AsyncCallOptions& how) { return impl_->Operations::write(key, payload, how); });
 }
 
 Made Pipeline::batch_write(std::span<const KeyValue> entries, const PipelineOptions& options) {
   std::uint64_t bytes = 0;
   for (const KeyValue& entry : entries) bytes += entry.key.size() + entry.payload.size();
-  return impl_->start(bytes, options,
+  return impl_->start(bytes, options, client::check_entries(entries, impl_->owner->options),
                       [&](const AsyncCallOptions& how) { return impl_->Operations::batch_write(entries, how); });
 }
 
 Made Pipeline::read(BytesView key, const Receiver& receiver, const PipelineOptions& options) {
-  return impl_->start(key.size(), options,
+  return impl_->start(key.size(), options, impl_->fits(key),
                       [&](const AsyncCallOptions& how) { return impl_->Operations::read(key, receiver, how); });
 }
 
 Made Pipeline::batch_read(std::span<const BytesView> keys, const Receiver& receiver, const PipelineOptions& options) {
   std::uint64_t bytes = 0;
   for (const BytesView& key : keys) bytes += key.size();
-  return impl_->start(bytes, options,
+  return impl_->start(bytes, options, client::check_keys(keys, impl_->owner->options),
                       [&](const AsyncCallOptions& how) { return impl_->Operations::batch_read(keys, receiver, how); });
 }
 
 Made Pipeline::erase(BytesView key, const PipelineOptions& options) {
-  return impl_->start(key.size(), options, [&](const AsyncCallOptions& how) {
+  return impl_->start(key.size(), options, impl_->fits(key), [&](const AsyncCallOptions& how) {
     return impl_->key_call(Method::erase, Reply::number, key, how);
   });
 }
 
 Made Pipeline::exists(BytesView key, const PipelineOptions& options) {
-  return impl_->start(key.size(), options, [&](const AsyncCallOptions& how) {
+  return impl_->start(key.size(), options, impl_->fits(key), [&](const AsyncCallOptions& how) {
     return impl_->key_call(Method::exists, Reply::flag, key, how);
   });
 }

@@ -1,0 +1,313 @@
+"""Pipelines of the asynchronous client."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import inspect
+import pickle
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+import simdrive
+from simdrive import AsyncClient, AsyncPipeline, BatchError
+from support.fault_peer import Behaviour, FaultPeer
+from support.gate import Gate
+
+LARGE = bytes(range(1, 251)) * 1200
+
+
+def with_client(
+    work: Callable[[AsyncClient, FaultPeer], Awaitable[None]],
+    *,
+    gate: Gate | None = None,
+    dialect: str = "d13",
+    **options: Any,
+) -> None:
+    """Runs `work` in a loop of its own, which may not report anything."""
+    reported: list[Any] = []
+
+    async def main(peer: FaultPeer) -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
+        async with await simdrive.aconnect(peer.url, **options) as client:
+            await work(client, peer)
+        gc.collect()
+
+    with FaultPeer(dialect, script=[gate.behaviour] if gate else []) as peer:
+        asyncio.run(asyncio.wait_for(main(peer), 60))
+    gc.collect()
+    assert reported == []
+    assert peer.errors == []
+
+
+async def arrived(peer: FaultPeer, count: int) -> None:
+    await asyncio.to_thread(peer.wait_for_calls, count)
+
+
+@pytest.mark.parametrize("dialect", ["d13", "d21"])
+def test_every_method(dialect: str) -> None:
+    async def work(client: AsyncClient, peer: FaultPeer) -> None:
+        buffer = bytearray(len(LARGE))
+        async with client.pipeline() as p:
+            written = [p.write(b"a", b"1"), p.write(b"large", LARGE)]
+            small, large, absent = p.read(b"a"), p.read(b"large"), p.read(b"nothing", default=0)
+            view, size = p.read(b"large", out="view"), p.read(b"large", out=buffer)
+            there, deleted, gone = p.exists(b"a"), p.delete(b"a"), p.exists(b"a")
+            assert isinstance(small, asyncio.Future)
+            assert await small == b"1"
+        assert [f.result() for f in written] == [None, None]
+        assert (large.result(), absent.result()) == (LARGE, 0)
+        assert view.result() == LARGE
+        assert (size.result(), buffer) == (len(LARGE), LARGE)
+        assert (there.result(), deleted.result(), gone.result()) == (True, None, False)
+
+    with_client(work, dialect=dialect)
+
+
+def test_calls_of_one_round_leave_in_one_write() -> None:
+    async def work(client: AsyncClient, peer: FaultPeer) -> None:
+        async with client.pipeline() as p:
+            first = p.exists(b"first")  # alone: it does not wait for others
+            assert client._stats()["sends"] == 1
+            await first
+            before = client._stats()["sends"]
+            for i in range(400):
+                p.exists(b"%d" % i)
+        assert client._stats()["sends"] - before == 2  # the first one of them was alone, too
+
+    with_client(work)
+
+
+def test_writes_of_one_key_keep_their_order() -> None:
+    async def work(client: AsyncClient, peer: FaultPeer) -> None:
+        async with client.pipeline() as p:
+            for i in range(100):
+                p.write(b"key", b"%d" % i)
+            last = p.read(b"key")
+        assert last.result() == b"99"
+        assert [call.method for call in peer.calls] == ["write"] * 100 + ["read"]
+
+    with_client(work)
+
+
+def test_a_failure_that_nobody_awaits_is_told_by_the_block_alone() -> None:
+    async def work(client: AsyncClient, peer: FaultPeer) -> None:
+        with pytest.raises(BatchError) as caught:
+            async with client.pipeline() as p:
+                p.exists(b"a")
+                p.write(b"b", b"")
+                p.write(b"c", b"1", timeout=0.05)
+        error = caught.value
+        assert error.done == 1
+        assert list(error.failed) == [1, 2]
+        assert isinstance(error.failed[1], simdrive.InvalidValueError)
+        assert isinstance(error.failed[2], simdrive.OperationTimeout)
+        assert (error.op, error.endpoint, error.outcome) == ("pipeline", client.options.url, "unknown")
+
+    with_client(work, gate=Gate("write"))
+
+
+def test_wrong_arguments_are_raised_at_once() -> None:
+    async def work(client: AsyncClient, peer: FaultPeer) -> None:
+        async with client.pipeline() as p:
+            with pytest.raises(TypeError):
+                p.write("key", b"1")  # type: ignore[arg-type]
+            with pytest.raises(simdrive.ConfigurationError):
+                p.read(b"key", out="text")  # type: ignore[call-overload]
+        with pytest.raises(simdrive.ConfigurationError):
+            client.pipeline(max_inflight=0)
+        with pytest.raises(simdrive.ClosedError, match="was left"):
+            p.exists(b"key")
+        with pytest.raises(TypeError, match="cannot be pickled"):
+            pickle.dumps(p)
+        assert "left, 0 calls" in repr(p)
+
+    with_client(work)
+
+
+def test_max_inflight() -> None:
+    gate = Gate("read")
+
+    async def work(client: AsyncClient, peer: FaultPeer) -> None:
+        async with client.pipeline(max_inflight=2) as p:
+            futures = [p.read(b"%d" % i) for i in range(6)]
+            late = p.read(b"late", timeout=0.1)
+            await arrived(peer, 2)
+            assert await client.exists(b"other") is False  # has no such limit
+            with pytest.raises(simdrive.OverloadError):
+                await late
+            assert [call.method for call in peer.calls] == ["read", "read", "exists"]
+            gate.open()
+            assert await asyncio.gather(*futures) == [None] * 6
+            p._failed.clear()
+
+    with_client(work, gate=gate)
+
+
+def test_an_exception_takes_back_what_was_not_sent() -> None:
+    gate = Gate("read")
+
+    async def work(client: AsyncClient, peer: FaultPeer) -> None:
+        with pytest.raises(LookupError, match="of the body"):
+            async with client.pipeline(max_inflight=1) as p:
+                sent = p.read(b"sent")
+                unsent = [p.write(b"%d" % i, b"1") for i in range(3)]
+                p.write(b"refused", b"")
+                raise LookupError("of the body")
+        assert all(future.cancelled() for future in unsent)
+        assert not sent.done()
+        gate.open()
+        assert await sent is None
+        assert [call.method for call in peer.calls] == ["read"]
+
+    with_client(work, gate=gate)
+
+
+def test_cancelled_calls_are_no_failures() -> None:
+    gate = Gate("read")
+
+    async def work(client: AsyncClient, peer: FaultPeer) -> None:
+        async with client.pipeline() as p:
+            future = p.read(b"key")
+            await arrived(peer, 1)
+            future.cancel()
+        assert future.cancelled()
+        gate.open()
+        assert await client.exists(b"key") is False
+        assert peer.connections == 1
+
+    with_client(work, gate=gate)
+
+
+def test_leaving_can_be_cancelled() -> None:
+    gate = Gate("read")
+
+    async def work(client: AsyncClient, peer: FaultPeer) -> None:
+        kept: list[asyncio.Future[Any]] = []
+
+        async def block() -> None:
+            async with client.pipeline(max_inflight=1) as p:
+                kept.extend(p.read(b"%d" % i) for i in range(2))
+
+        task = asyncio.ensure_future(block())
+        await arrived(peer, 1)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        gate.open()
+        assert await kept[0] is None
+        assert kept[1].cancelled()
+
+    with_client(work, gate=gate)
+
+
+def test_a_lost_connection() -> None:
+    behaviour = Behaviour(call=lambda connection, _: connection.reset(), methods=frozenset({"exists"}))
+
+    async def main(peer: FaultPeer) -> None:
+        async with await simdrive.aconnect(peer.url, reconnect_spread=0) as client, client.pipeline() as p:
+            assert await p.exists(b"key") is True
+            assert await p.read(b"key") == b"value"
+
+    with FaultPeer(script=[behaviour]) as peer:
+        peer.store.entries[b"key"] = b"value"
+        asyncio.run(asyncio.wait_for(main(peer), 60))
+        assert peer.connections == 2
+
+
+def test_closing_the_client() -> None:
+    gate = Gate("read")
+
+    async def work(client: AsyncClient, peer: FaultPeer) -> None:
+        p = client.pipeline()
+        future = p.read(b"key")
+        await arrived(peer, 1)
+        await client.close()
+        with pytest.raises(simdrive.ClosedError):
+            await future
+        with pytest.raises(simdrive.ClosedError):
+            await p.read(b"key")
+
+    with_client(work, gate=gate)
+
+
+def test_another_loop() -> None:
+    with FaultPeer() as peer:
+
+        async def first() -> AsyncPipeline:
+            async with await simdrive.aconnect(peer.url) as client:
+                return client.pipeline()
+
+        pipeline = asyncio.run(first())
+
+        async def second() -> None:
+            with pytest.raises(simdrive.EventLoopError):
+                pipeline.read(b"key")
+
+        asyncio.run(second())
+
+
+def test_namespaces() -> None:
+    async def work(client: AsyncClient, peer: FaultPeer) -> None:
+        users = client.namespace(b"users")
+        async with users.pipeline() as p:
+            p.write(b"alice", b"admin")
+            there = p.exists(b"alice")
+        assert there.result() is True
+        assert await client.exists(b"alice") is False
+        with pytest.raises(BatchError) as caught:
+            async with users.pipeline() as p:
+                p.write(b"bob", b"")
+                p.read(b"carol", timeout=0.05)
+        assert [e.key_hint for e in caught.value.exceptions] == [b"bob".hex(), b"carol".hex()]  # type: ignore[attr-defined]
+        await users.batch_write({b"a": b"1", b"b": b"2"}, max_bytes=1)
+        await users.batch_delete([b"a"])
+        assert await users.batch_read([b"a", b"b"]) == [None, b"2"]
+        await users.close()
+        with pytest.raises(simdrive.ClosedError):
+            users.pipeline()
+
+    with_client(work, gate=Gate("read"))
+
+
+def test_batches() -> None:
+    async def work(client: AsyncClient, peer: FaultPeer) -> None:
+        items = [(b"%03d" % i, b"v" * 97) for i in range(25)]
+        told: list[tuple[int, int]] = []
+        await client.batch_write(items, max_bytes=1000, progress=lambda done, total: told.append((done, total)))
+        assert told == [(1000, 2500), (2000, 2500), (2500, 2500)]
+        assert [call.method for call in peer.calls] == ["batch_write"] * 3
+        await client.batch_delete(key for key, _ in items[1:])
+        assert await client.size() == 1
+        with pytest.raises(BatchError) as caught:
+            await client.batch_write([(b"a", b"1"), (b"b", b""), (b"c", b"3")], max_bytes=2)
+        assert (caught.value.done, list(caught.value.failed), caught.value.op) == (2, [1], "batch_write")
+        with pytest.raises(BatchError) as caught:
+            await client.batch_delete([b"a", b"longer than six", b"c"])
+        assert (caught.value.done, list(caught.value.failed), caught.value.op) == (2, [1], "batch_delete")
+        with pytest.raises(TypeError):
+            await client.batch_delete([b"a", "b"])  # type: ignore[list-item]
+        with pytest.raises(simdrive.ConfigurationError):
+            await client.batch_write({b"a": b"1"}, max_bytes=0)
+
+    with_client(work, max_key_size=6)
+
+
+def test_both_clients_have_the_same_signatures() -> None:
+    def methods(kind: type) -> dict[str, list[str]]:
+        return {
+            name: [p.name for p in inspect.signature(getattr(kind, name)).parameters.values()]
+            for name in ("pipeline", "batch_delete", "batch_write", "write", "read", "delete", "exists")
+        }
+
+    asynchronous = methods(simdrive.AsyncClient)
+    assert methods(simdrive.NamespacedClient) == methods(simdrive.AsyncNamespacedClient) == asynchronous
+    for name in ("pipeline", "batch_delete"):
+        assert list(inspect.signature(getattr(simdrive.Client, name)).parameters) == asynchronous[name]
+    for name in ("write", "read", "delete", "exists"):
+        assert inspect.signature(getattr(simdrive.Pipeline, name)).parameters.keys() == (
+            inspect.signature(getattr(AsyncPipeline, name)).parameters.keys()
+        )
+
