@@ -34,11 +34,11 @@ class AsyncPipeline:
     an error that nobody has awaited is not lost, and not reported in other ways. An exception that leaves the block
     takes back the calls of which nothing was sent; the others go on, and their futures end by themselves.
 
-    Calls beyond `max_inflight`, of the pipeline or of the client, wait for their turn, and fail with ``OverloadError`` at
-    their deadline. Errors of the call, a refused key or value included, are its future's; only wrong arguments
-    (``TypeError``, ``ConfigurationError``), a pipeline that was left (``ClosedError``) and another loop
-    (``EventLoopError``) are raised at once. Keys and values are locked until the call is over. A future can be cancelled
-    at any time; a cancelled write or delete may have been applied.
+    Calls beyond `max_inflight`, of the pipeline or of the client, wait for their turn, and fail with ``OverloadError``
+    at their deadline: nothing but awaiting some of them keeps a loop from making more. Errors of the call, a refused
+    key or value included, are its future's; only wrong arguments (``TypeError``, ``ConfigurationError``), a pipeline
+    that was left (``ClosedError``) and another loop (``EventLoopError``) are raised at once. Keys and values are locked
+    until the call is over. A future can be cancelled at any time; a cancelled write or delete may have been applied.
     """
 
     def __init__(

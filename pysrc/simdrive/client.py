@@ -162,7 +162,7 @@ class Client(_core.Client, Streams):
         return NamespacedClient(self, [prefix])
 
     def pipeline(self, *, max_inflight: int | None = None) -> Pipeline:
-        """Many calls under way at once: a context manager with `write`, `read`, `delete` and `exists` that give futures.
+        """Many calls under way at once: a context manager whose `write`, `read`, `delete` and `exists` give futures.
 
         Args:
             max_inflight: how many of its calls may be under way at once; ``None`` is as many as the client's option.

@@ -12,7 +12,7 @@ from enum import IntEnum
 from typing import Any
 
 if sys.version_info >= (3, 11):
-    _Group = ExceptionGroup[Exception]
+    _Group = builtins.ExceptionGroup[Exception]
 else:
 
     class _Group(Exception):
@@ -183,7 +183,7 @@ class BatchError(SimdriveError, _Group):
         outcome: ``"not applied"`` if that is so of every one that failed, else ``"unknown"``.
     """
 
-    def __new__(cls, message: str, failed: Mapping[int, Exception], done: int = 0) -> BatchError:
+    def __new__(cls, message: str, failed: Mapping[int, Exception], done: int = 0) -> BatchError:  # noqa: ARG004
         return super().__new__(cls, message, _each_once(failed))
 
     def __init__(self, message: str, failed: Mapping[int, Exception], done: int = 0) -> None:

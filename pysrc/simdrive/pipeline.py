@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import threading
@@ -76,17 +77,13 @@ class PipelineFuture(Future[_T], Generic[_T]):
 
     def _succeed(self, value: Any) -> None:
         self._end(None, done=True)
-        try:
+        with contextlib.suppress(InvalidStateError):  # set by whoever has no business to
             self.set_result(value)
-        except InvalidStateError:  # set by whoever has no business to
-            pass
 
     def _fail(self, error: BaseException) -> None:
         self._end(error)
-        try:
+        with contextlib.suppress(InvalidStateError):
             self.set_exception(error)
-        except InvalidStateError:
-            pass
 
     def _end(self, error: BaseException | None, *, done: bool = False) -> None:
         pipeline, self._pipeline = self._pipeline, None
@@ -108,8 +105,9 @@ class Pipeline:
     futures end by themselves.
 
     A call that finds too many in flight waits for room, and fails with ``OverloadError`` at its deadline. Errors of the
-    call, a refused key or value included, are its future's; only wrong arguments (``TypeError``, ``ConfigurationError``),
-    and a pipeline that was left (``ClosedError``), are raised at once. Keys and values are locked until the call is over.
+    call, a refused key or value included, are its future's; only wrong arguments (``TypeError``,
+    ``ConfigurationError``) and a pipeline that was left (``ClosedError``) are raised at once. Keys and values are
+    locked until the call is over.
 
     Safe to share between threads. In a child of ``fork()`` the calls of the parent have failed with
     ``ConnectionLostError``.
@@ -158,7 +156,7 @@ class Pipeline:
     @overload
     def read(self, key: Buffer, *, default: _T, out: Buffer, timeout: _Timeout = ...) -> PipelineFuture[int | _T]: ...
     def read(self, key: Buffer, *, default: Any = None, out: Any = "bytes", timeout: _Timeout = ...) -> Any:
-        """The value under `key`, or `default`; `out` as of ``Client.read``. A buffer stays locked until the call is over.
+        """The value under `key`, or `default`; `out` as of ``Client.read``. A buffer is locked until the call is over.
 
         Large values are received without the interpreter lock; for ``"bytes"`` they are copied once more, for
         ``"view"`` and into a buffer they are not.

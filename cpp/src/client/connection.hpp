@@ -84,9 +84,9 @@ class Connection final : public net::Events, public rpc::PendingCalls {
   bool withdraw(Call& call, Error error);
   /// Ends the call at once. What is half done of it breaks the connection.
   void discard(Call& call, Error error);
-  /// Sends and receives for calls with Completions, beside those that wait for theirs. Returns when one of the former is
-  /// over, when the service is stirred, at `until`, when the connection is broken, or, if that is wanted, when there may
-  /// be room for a call that found none.
+  /// Sends and receives for calls with Completions, beside those that wait for theirs. Returns when one of the former
+  /// is over, when the service is stirred, at `until`, when the connection is broken, or, if that is wanted, when there
+  /// may be room for a call that found none.
   void serve(Service& service, net::TimePoint until, bool wants_room);
   /// Ends serve().
   void stir(Service& service) noexcept;

@@ -42,7 +42,7 @@ struct Operation final : AsyncCall {
   std::uint32_t tries = 0;
   std::uint32_t epoch = 0;  // forks of the process when it came to its connection
   std::shared_ptr<CallLimit> limit;
-  bool told = false;        // the caller knows or does not want its outcome
+  bool told = false;  // the caller knows or does not want its outcome
   net::TimePoint started{};
   net::TimePoint progress_due{};
   std::size_t heap_index = 0;

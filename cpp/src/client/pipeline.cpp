@@ -340,7 +340,7 @@ struct Pipeline::Impl final : Operations, client::ForkAware, std::enable_shared_
   std::unique_ptr<Service> service;
   bool running = false;
   bool ended = false;
-  bool idle = false;    // the thread waits for calls
+  bool idle = false;  // the thread waits for calls
   bool nudged = false;
   std::atomic<bool> waiter{false};  // somebody sleeps on `attended`
   std::atomic<bool> any_done{false};

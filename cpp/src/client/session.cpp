@@ -287,7 +287,8 @@ void Session::wait_for_connection(TimePoint until, const std::atomic<bool>& stop
   std::unique_lock lock(mutex_);
   const std::uint64_t seen = failed_tries_;
   const auto goes_on = [&] {
-    return is_closed() || stop.load() || !connecting_ || failed_tries_ != seen || (connection_ && connection_->usable());
+    return is_closed() || stop.load() || !connecting_ || failed_tries_ != seen ||
+           (connection_ && connection_->usable());
   };
   if (until == TimePoint::max()) {
     changed_.wait(lock, goes_on);

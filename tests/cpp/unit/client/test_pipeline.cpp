@@ -423,8 +423,8 @@ TEST_P(PipelineTest, SharesTheConnectionWithManyThreads) {
           }
           Job& j = *static_cast<Job*>(c->tag);
           const std::size_t k = j.number;
-          const bool good = !c->failed && (c->result->in_place ? Bytes(c->result->small, c->result->small + 50) : j.value) ==
-                                              some(k < 4 ? 50 : 20'000 * k, k);
+          const bool good = !c->failed && (c->result->in_place ? Bytes(c->result->small, c->result->small + 50)
+                                                               : j.value) == some(k < 4 ? 50 : 20'000 * k, k);
           if (!good) ++bad;
           mine.recycle(c);
           --open;
