@@ -75,21 +75,21 @@ class PipelineFuture(Future[_T], Generic[_T]):
         core.wait(self, timeout)
         return None if timeout is None else max(0.0, timeout - (time.monotonic() - start))
 
-    def _succeed(self, value: Any) -> None:
-        self._end(None, done=True)
-        with contextlib.suppress(InvalidStateError):  # set by whoever has no business to
-            self.set_result(value)
+    # Each step may be taken twice: a signal handler's exception can come between any two.
 
-    def _fail(self, error: BaseException) -> None:
-        self._end(error)
-        with contextlib.suppress(InvalidStateError):
-            self.set_exception(error)
+    def _settle(self, value: Any, error: BaseException | None) -> None:
+        self._end(error, done=error is None)
+        with contextlib.suppress(InvalidStateError):  # it is done already
+            if error is None:
+                self.set_result(value)
+            else:
+                self.set_exception(error)
 
     def _end(self, error: BaseException | None, *, done: bool = False) -> None:
-        pipeline, self._pipeline = self._pipeline, None
-        self._core = self._call = None
+        pipeline = self._pipeline
         if pipeline is not None:
             pipeline._ended(self._number, error, done)
+        self._pipeline = self._core = self._call = None
 
 
 class Pipeline:
@@ -229,7 +229,7 @@ class Pipeline:
         except SimdriveError as error:
             if self._name is not None:
                 error.key_hint = memoryview(arguments[-1]).cast("B")[:16].hex()
-            future._fail(error)
+            future._settle(None, error)
         except BaseException:
             del self._pending[number]
             raise
@@ -239,11 +239,10 @@ class Pipeline:
 
     def _ended(self, number: int, error: BaseException | None, done: bool) -> None:
         with self._lock:
-            if done:
-                self._done += 1
-            elif isinstance(error, Exception):
+            if isinstance(error, Exception):
                 self._failed[number] = error
-            self._pending.pop(number, None)
+            if self._pending.pop(number, None) is not None and done:
+                self._done += 1
 
     def _finish(self) -> None:
         """Waits for all calls; those that callbacks make meanwhile included."""

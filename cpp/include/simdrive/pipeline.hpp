@@ -31,8 +31,8 @@ struct PipelineOptions {
 
 /// Calls of one client, on its connection, under its options. Safe to share between threads. A thread that lives only
 /// while there are calls sends them, receives for them, and ends them at their deadlines; a lost connection is treated
-/// as for calls of the client. Calls for one key take effect in the order in which they were started, also with regard
-/// to calls that a thread makes with the client itself, while the connection lasts.
+/// as for calls of the client. Calls for one key take effect in the order in which they were started, while the
+/// connection lasts; also with regard to calls that a thread makes with the client itself, unless others leave no room.
 ///
 /// Arguments are borrowed until the call is handed out with AsyncCall::over; every call that was started is.
 class Pipeline {
@@ -85,7 +85,7 @@ class Pipeline {
   void attend() noexcept;
   void unattend() noexcept;
   /// wait() for a thread in the background, which hands out what no other does: at once if none attends, else what has
-  /// been left for some milliseconds.
+  /// been left for some milliseconds. For an hour at most.
   Waited wait_behind(double seconds);
 
  private:

@@ -19,7 +19,6 @@ namespace simdrive {
 using client::Call;
 using client::Connection;
 using client::Operation;
-using client::OperationList;
 using client::Reply;
 using net::Clock;
 using net::TimePoint;

@@ -35,6 +35,7 @@ constexpr std::chrono::seconds kLinger{1};
 // How long what is done is left to those who attend.
 constexpr milliseconds kGrace{5};
 constexpr milliseconds kSlice{100};
+constexpr double kBehindMax = 3600;
 
 }  // namespace
 
@@ -88,7 +89,7 @@ struct Pipeline::Impl final : Operations, client::ForkAware, std::enable_shared_
     for (auto* c : {&more, &room, &attended, &behind}) ::new (c) std::condition_variable;
     if (current_) current_->abandon_after_fork();
     ::new (&current_) std::shared_ptr<Connection>();
-    ::new (&service) std::unique_ptr<Service>(new Service);
+    ::new (&service) std::unique_ptr<Service>(std::make_unique<Service>());
     running = idle = false;
     waiter.store(false);
     attending.store(0);
@@ -165,7 +166,7 @@ struct Pipeline::Impl final : Operations, client::ForkAware, std::enable_shared_
         break;
       }
       room.wait_until(lock, std::min(deadline, now + kSlice));
-      if (!how.interrupt.requested) continue;
+      if (!how.interrupt.requested || has_room(bytes, how)) continue;
       lock.unlock();
       const bool stop = how.interrupt.requested(how.interrupt.context);
       lock.lock();
@@ -310,7 +311,8 @@ struct Pipeline::Impl final : Operations, client::ForkAware, std::enable_shared_
 
   Waited wait_behind(double seconds) {
     Lock lock(mutex);
-    const TimePoint until = net::after(Clock::now(), seconds);
+    const TimePoint until = Clock::now() + std::chrono::duration_cast<Clock::duration>(
+                                               std::chrono::duration<double>(std::min(seconds, kBehindMax)));
     for (;;) {
       while (!has_done()) {
         if (behind.wait_until(lock, until) == std::cv_status::timeout && !has_done()) return Waited::timeout;

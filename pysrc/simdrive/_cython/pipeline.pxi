@@ -295,7 +295,7 @@ cdef class PipelineCore:
 
     cdef int settle(self, AsyncCall call, cbool over) except -1:
         cdef CAsyncCall* c
-        error = value = None
+        error = value = interrupt = None
         with cython.critical_section(call):
             c = call.c_obj
             if c == NULL:
@@ -307,8 +307,10 @@ cdef class PipelineCore:
                         error = call.failure(self.endpoint)
                     else:
                         value = call.result(self.endpoint)
-                except Exception as problem:
+                except BaseException as problem:  # of a signal handler, too: the outcome is not to be lost
                     error = problem
+                    if not isinstance(problem, Exception):
+                        interrupt = problem
             left = call.left
             future = call.future
             if over:
@@ -318,12 +320,14 @@ cdef class PipelineCore:
         if over:
             self.calls.discard(call)
             self.c_obj.recycle(c)
-        if left or told:
-            return 0
-        if error is not None:
-            future._fail(error)
-        else:
-            future._succeed(value)
+        if not left and not told:
+            try:
+                future._settle(value, error)
+            except BaseException:  # a signal handler's
+                future._settle(value, error)
+                raise
+        if interrupt is not None:
+            raise interrupt
         return 0
 
     def wait(self, future, timeout):
