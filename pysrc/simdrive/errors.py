@@ -193,7 +193,7 @@ class BatchError(SimdriveError, _Group):
         if any(getattr(error, "outcome", "unknown") == "unknown" for error in self.failed.values()):
             self.outcome = "unknown"
 
-    def derive(self, excs: Sequence[Exception]) -> BatchError:
+    def derive(self, excs: Sequence[Exception]) -> BatchError:  # type: ignore[override, unused-ignore]
         """The part of it with these errors; for ``except*``."""
         wanted = {id(error) for error in excs}
         part = BatchError(self.message, {n: e for n, e in self.failed.items() if id(e) in wanted}, self.done)
