@@ -14,7 +14,6 @@ namespace simdrive::client {
 
 using net::Clock;
 using net::TimePoint;
-using rpc::Method;
 
 namespace {
 
