@@ -41,8 +41,8 @@ KINDS = {
 }
 PEERS: Mapping[str, AsyncSpec] = {
     **{f"{kind}@{loop}": AsyncSpec(kind, loop, *of) for kind, of in KINDS.items() for loop in LOOPS},
-    "real+nd2": AsyncSpec("real", "asyncio", NODELAY, "the existing Python client in 64 threads, and its server, NODELAY "
-                          "forced on both", nodelay=True),
+    "real+nd2": AsyncSpec("real", "asyncio", NODELAY, "the existing Python client in 64 threads, and its server, "
+                          "NODELAY forced on both", nodelay=True),
     "native+nd": AsyncSpec("native", "", STOCK, "the existing client in native Rust with NODELAY and QUICKACK, "
                            "the real server as it is", nodelay=True, quickack=True),
 }  # fmt: skip

@@ -15,7 +15,7 @@ PACKAGES = ("redis", "hiredis", "valkey-glide", "picows", "websockets", "uvloop"
 LOAD_SECTIONS = ("small", "medium", "large")
 # field, heading, decimals
 COLUMNS: dict[str, list[tuple[str, str, int]]] = {
-    **dict.fromkeys(LOAD_SECTIONS, [("ops_s", "calls/s", 0), ("cpu_us", "CPU us/call", 1)]),
+    **{section: [("ops_s", "calls/s", 0), ("cpu_us", "CPU us/call", 1)] for section in LOAD_SECTIONS},
     "hold": [("hold_ms", "hold ms", 2), ("hold_cpu_ms", "of it CPU ms", 2), ("took_ms", "call ms", 0)],
     "memory": [("peak_mib", "peak MiB", 1), ("before_mib", "before MiB", 1)],
 }
@@ -61,20 +61,22 @@ def table(results: Results) -> list[str]:
 
 
 def facts() -> dict[str, Any]:
-    versions = {}
-    for package in PACKAGES:
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            versions[package] = "not installed"
     machine = report.machine()
+    versions = {package: installed(package) for package in PACKAGES}
     return {**machine, "server": SERVER_VERSION, "real_server": machine["server"], "packages": versions}
+
+
+def installed(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"
 
 
 def text(results: Results, facts: dict[str, Any]) -> str:
     lines = [
         "simdrive for asyncio, medians of the rounds",
-        f"server {SERVER_VERSION}, simdrive {facts['simdrive']}, pin {facts['pin']}, {facts['rounds']} rounds, "
+        f"server {SERVER_VERSION}, simdrive {facts['simdrive']}, pin {facts['pin']}, {facts['rounds']} rounds",
         f"{facts['cpu']}, load {facts['load']}",
         *(f"  {name:<20} {spec.note}" for name, spec in PEERS.items()),
         *table(results),

@@ -40,14 +40,15 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--sections", default=",".join(SECTIONS), help="of " + ",".join(SECTIONS))
     parser.add_argument("--peers", default=",".join(PEERS), help="of " + ",".join(PEERS))
     parser.add_argument("--pin", choices=("same", "split", "no"), default="split",
-                        help="split: servers on one core, clients on another; same: on one; no: where they fall")  # fmt: skip
+                        help="split: servers and clients on one core each; same: on one; no: anywhere")  # fmt: skip
     parser.add_argument("--json", type=Path, help="write everything measured to this file")
     parser.add_argument("--chart", type=Path, help="draw to this .svg file")
-    parser.add_argument("--server", type=Path, default=os.environ.get("SIMDRIVE_BENCH_SERVER17") or default_server(),
-                        help=f"simd-r-drive-ws-server {SERVER_VERSION} (SIMDRIVE_BENCH_SERVER17)")  # fmt: skip
+    parser.add_argument("--server", type=Path,
+                        help=f"simd-r-drive-ws-server {SERVER_VERSION} (SIMDRIVE_BENCH_SERVER17)",
+                        default=os.environ.get("SIMDRIVE_BENCH_SERVER17") or default_server())  # fmt: skip
     parser.add_argument("--real-server", type=Path,
-                        default=os.environ.get("SIMDRIVE_BENCH_SERVER") or processes.default_server(),
-                        help=f"that of the existing Python client, {processes.SERVER_VERSION} (SIMDRIVE_BENCH_SERVER)")  # fmt: skip
+                        help=f"the same, {processes.SERVER_VERSION} (SIMDRIVE_BENCH_SERVER)",
+                        default=os.environ.get("SIMDRIVE_BENCH_SERVER") or processes.default_server())  # fmt: skip
     parser.add_argument("--real-python", default=os.environ.get("SIMDRIVE_BENCH_REAL_PYTHON"),
                         help="the existing client's interpreter (SIMDRIVE_BENCH_REAL_PYTHON); else made")  # fmt: skip
     parser.add_argument("--strict", action="store_true", help="exit 1 when a gate is not passed")

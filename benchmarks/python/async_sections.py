@@ -90,9 +90,7 @@ def hold(s: AsyncStage) -> None:
 def memory(s: AsyncStage) -> None:
     """A fresh process writes and reads 64 MiB once: its peak is the price."""
     s.open(["simdrive@asyncio", "simdrive@uvloop", "real+nd2"])
-    s.each(
-        lambda peer: s.add("peak_64MiB", peer.name, peer.command("memory", key=peer.key("memory"), size=64 * MIB))
-    )
+    s.each(lambda peer: s.add("peak_64MiB", peer.name, peer.command("memory", key=peer.key("memory"), size=64 * MIB)))
 
 
 SECTIONS: Mapping[str, Callable[[AsyncStage], None]] = {

@@ -1,4 +1,4 @@
-"""One asyncio client under test, driven over pipes: run by async_round_trip.py with the interpreter that has the client.
+"""One asyncio client under test, driven over pipes: run by async_round_trip.py.
 
 usage: async_worker.py KIND asyncio|uvloop PORT
 The same lines as of worker.py: a JSON command on stdin, a JSON answer on the original stdout.
@@ -142,9 +142,7 @@ class Picows(Echo):
             def on_ws_frame(self, _: Any, frame: Any) -> None:
                 waiting.popleft().set_result(frame.get_payload_as_bytes())
 
-        self.transport, _ = await picows.ws_connect(
-            Listener, f"ws://127.0.0.1:{port}/", max_frame_size=MAX_MESSAGE
-        )
+        self.transport, _ = await picows.ws_connect(Listener, f"ws://127.0.0.1:{port}/", max_frame_size=MAX_MESSAGE)
         self.binary = picows.WSMsgType.BINARY
         self.create_future = asyncio.get_running_loop().create_future
 
@@ -159,8 +157,9 @@ class Websockets(Echo):
     async def open(self, port: int) -> None:
         client = importlib.import_module("websockets.asyncio.client")
         self.waiting = collections.deque()
-        self.client = await client.connect(f"ws://127.0.0.1:{port}/", compression=None, max_size=None,
-                                            proxy=None, ping_interval=None)
+        self.client = await client.connect(
+            f"ws://127.0.0.1:{port}/", compression=None, max_size=None, proxy=None, ping_interval=None
+        )
         self.receiver = asyncio.create_task(self.receive())
 
     async def receive(self) -> None:

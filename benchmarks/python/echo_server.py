@@ -6,7 +6,6 @@ A request is the length of its body and that of the reply, 32 bits each, little 
 
 from __future__ import annotations
 
-import asyncio
 import os
 import struct
 import sys
@@ -37,9 +36,7 @@ class Listener(WSListener):  # type: ignore[misc]
 
 
 async def main() -> None:
-    server = await ws_create_server(
-        lambda _: Listener(), "127.0.0.1", int(sys.argv[1]), max_frame_size=MAX_MESSAGE
-    )
+    server = await ws_create_server(lambda _: Listener(), "127.0.0.1", int(sys.argv[1]), max_frame_size=MAX_MESSAGE)
     await server.serve_forever()
 
 
