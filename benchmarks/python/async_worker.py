@@ -17,7 +17,7 @@ import time
 import traceback
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, NamedTuple
 
 from worker import cpu_us, peak_memory_kib
 
@@ -150,7 +150,8 @@ class Picows(Echo):
         future = self.create_future()
         self.waiting.append(future)
         self.transport.send(self.binary, HEADER.pack(len(body), reply) + body)
-        return await future
+        reply_bytes: bytes = await future
+        return reply_bytes
 
 
 class Websockets(Echo):
@@ -183,29 +184,47 @@ KINDS: dict[str, type[Client]] = {
 }
 
 
+class Times(NamedTuple):
+    wall: float
+    own: float
+    cpu: float
+
+
 class Ticker:
-    """A task that runs in each round of the loop, and remembers the longest round: by the clock, and by the CPU time of
-    the loop's thread, which leaves out when the machine did something else."""
+    """A task that runs in each round of the loop, and remembers the longest round: by the clock, by the clock without
+    the time in which the thread could run but others had its core, and by the thread's CPU time."""
 
     async def __aenter__(self) -> Ticker:
-        self.longest = self.longest_cpu = 0.0
+        self.longest = Times(0.0, 0.0, 0.0)
         self.over = False
+        self.waits = os.open("/proc/thread-self/schedstat", os.O_RDONLY)
         self.task = asyncio.create_task(self.tick())
         await asyncio.sleep(0)
         return self
 
     async def tick(self) -> None:
-        last, last_cpu = time.perf_counter(), time.thread_time()
+        last = self.now()
         while not self.over:
             await asyncio.sleep(0)
-            now, now_cpu = time.perf_counter(), time.thread_time()
-            self.longest = max(self.longest, now - last)
-            self.longest_cpu = max(self.longest_cpu, now_cpu - last_cpu)
-            last, last_cpu = now, now_cpu
+            now = self.now()
+            self.longest = Times(*(max(most, b - a) for most, a, b in zip(self.longest, last, now, strict=True)))
+            last = now
+
+    def now(self) -> Times:
+        while True:  # both at one moment, or a wait in between would count
+            waited = self.waited()
+            clock = time.perf_counter()
+            if self.waited() == waited:
+                return Times(clock, clock - waited / 1e9, time.thread_time())
+
+    def waited(self) -> int:
+        """Nanoseconds in which the thread could run, and did not."""
+        return int(os.pread(self.waits, 100, 0).split()[1])
 
     async def __aexit__(self, *_: object) -> None:
         self.over = True
         await self.task
+        os.close(self.waits)
 
 
 class Worker:
@@ -277,7 +296,8 @@ class Worker:
             answer = kept.pop()
             del answer
             await asyncio.sleep(0)
-        return {"hold_ms": ticker.longest * 1e3, "hold_cpu_ms": ticker.longest_cpu * 1e3, "took_ms": took * 1e3}
+        wall, own, cpu = (1e3 * s for s in ticker.longest)
+        return {"hold_ms": own, "wall_ms": wall, "hold_cpu_ms": cpu, "took_ms": took * 1e3}
 
     async def cmd_memory(self, key: str, size: int) -> dict[str, Any]:
         """For a fresh process only: the peak is the whole life's."""
