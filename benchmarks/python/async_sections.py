@@ -48,8 +48,8 @@ def load(s: AsyncStage, op: str, size: int, inflight: int, secs: float, slices: 
     answers: dict[str, list[Fields]] = {}
 
     def run(i: int, peer: AsyncPeer) -> None:
-        if i == 0 and size * inflight <= MIB:
-            peer.load(op, f"key-{size}", inflight, 0.01)  # connections are made, memory is touched
+        if i == 0:  # connections are made, memory is touched
+            peer.load(op if size * inflight <= MIB else "exists", f"key-{size}", inflight, 0.01)
         answers.setdefault(peer.name, []).append(peer.load(op, f"key-{size}", inflight, secs))
 
     for i in range(slices):

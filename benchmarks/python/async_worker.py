@@ -171,7 +171,8 @@ class Websockets(Echo):
         future = asyncio.get_running_loop().create_future()
         self.waiting.append(future)
         await self.client.send(HEADER.pack(len(body), reply) + body)
-        return await future
+        reply_bytes: bytes = await future
+        return reply_bytes
 
 
 KINDS: dict[str, type[Client]] = {
