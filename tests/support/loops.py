@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
@@ -19,17 +19,10 @@ T = TypeVar("T")
 class BlindLoop(asyncio.SelectorEventLoop):
     """A loop that cannot watch descriptors for others, as Windows' proactor loop."""
 
-    def add_reader(self, *_args: Any) -> None:
+    def _cannot(self, *_args: Any) -> Any:
         raise NotImplementedError
 
-    def add_writer(self, *_args: Any) -> None:
-        raise NotImplementedError
-
-    def remove_reader(self, *_args: Any) -> bool:
-        raise NotImplementedError
-
-    def remove_writer(self, *_args: Any) -> bool:
-        raise NotImplementedError
+    add_reader = add_writer = remove_reader = remove_writer = _cannot  # type: ignore[assignment]
 
 
 LOOPS = ("asyncio", "uvloop", "blind")
@@ -55,7 +48,7 @@ def close_loop(loop: asyncio.AbstractEventLoop) -> None:
 
 
 def run_in(kind: str, main: Coroutine[Any, Any, T]) -> T:
-    """Runs `main` in a new loop. Fails where a callback raised, or a task or an error was left that nobody asked for."""
+    """Runs `main` in a new loop. Fails where a callback raised, or where a task or an error was left."""
     loop = new_loop(kind)
     unheard: list[dict[str, Any]] = []
     loop.set_exception_handler(lambda _loop, context: unheard.append(context))
@@ -76,7 +69,7 @@ def run_in(kind: str, main: Coroutine[Any, Any, T]) -> T:
 
 def open_descriptors() -> int:
     """How many this process has, where the system says so; else 0."""
-    return len(os.listdir("/proc/self/fd")) if sys.platform.startswith("linux") else 0
+    return len([*Path("/proc/self/fd").iterdir()]) if sys.platform.startswith("linux") else 0
 
 
 def tracked(*names: str) -> dict[str, int]:

@@ -169,7 +169,6 @@ def test_ten_thousand_cancels(kind: str) -> None:
             came_to = run_in(kind, main())
         assert peer.errors == []
         assert peer.store.entries == VALUES
-        del peer
     assert came_to["cancelled"] > 5000
     assert came_to["answered"] > 5000
 
@@ -183,11 +182,11 @@ class RoughStorm(Storm):
 
     peer: FaultPeer
 
-    async def write_large(self, key: bytes) -> None:
+    async def write_large(self, _key: bytes) -> None:
         name = self.random.choice(list(LARGE))
         await self.client.write(name, LARGE[name])
 
-    async def write_large_that_changes(self, key: bytes) -> None:
+    async def write_large_that_changes(self, _key: bytes) -> None:
         name = self.random.choice(list(LARGE))
         await self.client.write(name, bytearray(LARGE[name]))
 
@@ -226,7 +225,6 @@ def test_cancels_of_everything_with_lost_connections(kind: str) -> None:
         assert peer.errors == []
         for key, value in peer.store.entries.items():
             assert value == {**VALUES, **LARGE}[key]
-        del peer
     assert came_to["cancelled"] > 500
     assert came_to["answered"] > 500
 
@@ -263,7 +261,6 @@ def test_thousands_at_once_take_turns(kind: str, room: str) -> None:
             run_in(kind, main())
         assert len(peer.store.entries) == 5000
         assert holder.most == 4
-        del peer
 
 
 @pytest.mark.parametrize("kind", LOOPS)
@@ -291,4 +288,3 @@ def test_no_room_until_the_deadline(kind: str, room: str) -> None:
         with FaultPeer(then=holder.behaviour) as peer:
             run_in(kind, main())
         assert len(peer.store.entries) == 4
-        del peer
