@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -121,6 +121,6 @@ async def until(condition: Callable[[], bool], *, timeout: float = 10.0, what: s
         await asyncio.sleep(0.001)
 
 
-async def gathered(calls: list[Awaitable[T]]) -> list[T | BaseException]:
+async def gathered(calls: Iterable[Awaitable[T]]) -> list[T | BaseException]:
     """What all of them came to."""
     return await asyncio.gather(*calls, return_exceptions=True)
