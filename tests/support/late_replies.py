@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import threading
+from collections import deque
 from collections.abc import Iterable
 
 from .fault_peer import Behaviour, Call, Connection
@@ -13,54 +15,76 @@ EVERY_METHOD = frozenset(
 )
 
 
+Reply = tuple[Connection, list[bytes]]
+
+
 class Holder:
     """Keeps replies until the test lets them go. The calls are carried out at once."""
 
     def __init__(self, methods: Iterable[str] = EVERY_METHOD) -> None:
         self.behaviour = Behaviour(call=self._hold, methods=frozenset(methods), times=None)
-        self._kept: list[tuple[Connection, list[bytes]]] = []
+        self.most = 0  # replies held at a time
+        self._kept: list[Reply] = []
         self._open = False
         self._lock = threading.Lock()
-        self.most = 0  # replies held at a time
+        self._due: deque[Reply] = deque()
+        self._sending = False
 
     @property
     def held(self) -> int:
         return len(self._kept)
 
     def _hold(self, connection: Connection, call: Call) -> None:
-        frames = connection.reply_frames(call, connection.peer.store.run(call))
+        reply = (connection, connection.reply_frames(call, connection.peer.store.run(call)))
         with self._lock:
             if not self._open:
-                self._kept.append((connection, frames))
+                self._kept.append(reply)
                 self.most = max(self.most, len(self._kept))
                 return
-        self._send(connection, frames)
+        self._send([reply])
 
-    @staticmethod
-    def _send(connection: Connection, frames: list[bytes]) -> None:
-        for frame in frames:
-            connection.send(frame)
+    def _send(self, replies: list[Reply]) -> None:
+        """Sends in order; what is large on a thread, since the caller's loop may be what has to receive it."""
+        with self._lock:
+            self._due.extend(replies)
+            if self._sending:
+                return
+            self._sending = True
+        if sum(len(frame) for _, frames in replies for frame in frames) > 1 << 16:
+            threading.Thread(target=self._send_due, daemon=True).start()
+        else:
+            self._send_due()
+
+    def _send_due(self) -> None:
+        while True:
+            with self._lock:
+                if not self._due:
+                    self._sending = False
+                    return
+                connection, frames = self._due.popleft()
+            with contextlib.suppress(OSError):  # the client went away
+                for frame in frames:
+                    connection.send(frame)
 
     def send_first_frames(self) -> None:
         """The first frame of each reply; the rest stays."""
         with self._lock:
-            for connection, frames in self._kept:
-                self._send(connection, frames[:1])
-                del frames[:1]
+            first = [(connection, [frames.pop(0)]) for connection, frames in self._kept]
+        self._send(first)
 
     def let_go(self, count: int | None = None) -> None:
         """Sends what is held, or only the `count` oldest."""
         with self._lock:
             kept = self._kept[:count]
             del self._kept[:count]
-            for connection, frames in kept:
-                self._send(connection, frames)
+        self._send(kept)
 
     def stop_holding(self) -> None:
         """Sends what is held, and everything that comes from now on at once."""
         with self._lock:
             self._open = True
-        self.let_go()
+            kept, self._kept = self._kept, []
+        self._send(kept)
 
 
 class Shuffler:

@@ -100,9 +100,9 @@ class Leaks:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is not None:
             return
-        # The thread that made a connection, or its peer, may still be about to close its end.
-        wait_until(lambda: open_descriptors() <= self._descriptors, timeout=5, what="descriptors are closed")
+        # The thread that made a connection, or its peer, may still be about to end.
         wait_until(lambda: tracked(*self.KINDS) == self._objects, timeout=5, what="objects are gone")
+        wait_until(lambda: open_descriptors() <= self._descriptors, timeout=5, what="descriptors are closed")
 
 
 async def turns(count: int) -> None:
