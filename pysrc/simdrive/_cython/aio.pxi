@@ -709,6 +709,9 @@ cdef class AsyncCore:
     def file_size(self, timeout):
         return self.number("file_size", gives_number, 2, timeout)
 
+    def ping(self, timeout):
+        return self.number("ping", gives_flag, 1, timeout)
+
     # ---- what is known
 
     @property
