@@ -26,6 +26,7 @@ from support.timing import SLACK
 SIZE = 40_000
 SHORT = 0.3  # the timeout where a call is expected to run into it
 LONG = 5.0
+HASTE = 0.05  # the older server never answers a Close
 
 Expectation = Literal["answer", "reads", "error", "either"]
 
@@ -176,7 +177,8 @@ class Run:
         self.fault = FAULTS[name]
         self.reports = {method: Report(Keys(method, f"{name} {shared}")) for method in METHODS}
         self.meter = LagMeter()
-        with self.meter, FaultProxy(server.port) as proxy, simdrive.connect(server.url, timeout=30) as observer:
+        observing = simdrive.connect(server.url, timeout=30, close_timeout=HASTE)
+        with self.meter, FaultProxy(server.port) as proxy, observing as observer:
             for report in self.reports.values():
                 observer.batch_write(report.keys.before)
             self.count = len(observer)
@@ -187,7 +189,7 @@ class Run:
                     self._use(clients.get(method) or clients["all"], report)
             finally:
                 for client in clients.values():
-                    client.close(timeout=0.05)  # the older server never answers a Close
+                    client.close(timeout=HASTE)
             for report in self.reports.values():
                 report.state = dict(zip(report.keys.names, observer.batch_read(report.keys.names), strict=True))
 
