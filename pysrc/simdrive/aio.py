@@ -298,7 +298,7 @@ class AsyncClient(AsyncStreams):
     async def ping(self, *, timeout: _Timeout = ...) -> float:
         """Seconds that one round trip to the server takes."""
         started = time.perf_counter()
-        await self._outcome(self._calls.is_empty(timeout))
+        await self._outcome(self._calls.ping(timeout))
         return time.perf_counter() - started
 
     async def server_info(self, *, timeout: _Timeout = ...) -> ServerInfo:
