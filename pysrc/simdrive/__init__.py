@@ -40,6 +40,7 @@ with _loading.Loading():
         StoreFormatError,
         StoreLockedError,
         StoreNotFoundError,
+        StoreReadOnlyError,
         UnsupportedOperationError,
     )
     from simdrive.errors import (
@@ -92,6 +93,7 @@ __all__ = [
     "StoreFormatError",
     "StoreLockedError",
     "StoreNotFoundError",
+    "StoreReadOnlyError",
     "StoreMapping",
     "UnsupportedOperationError",
     "Value",

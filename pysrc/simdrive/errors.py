@@ -34,6 +34,7 @@ __all__ = [
     "StoreFormatError",
     "StoreLockedError",
     "StoreNotFoundError",
+    "StoreReadOnlyError",
     "UnsupportedOperationError",
 ]
 
@@ -177,6 +178,10 @@ class StoreFormatError(StoreError):
     """The file is no store, or one of an older layout. It was not changed."""
 
 
+class StoreReadOnlyError(StoreError):
+    """The store was opened for reading, or stopped writing after a failure that it could not take back."""
+
+
 class StorageFullError(SimdriveError, OSError):
     """The disk, a quota or a limit on file sizes leaves no room. Nothing was stored; ``errno`` is ``ENOSPC``."""
 
@@ -211,7 +216,9 @@ class Code(IntEnum):
     store_format = 21
     storage_full = 22
     store_error = 23
-    internal = 24
+    store_read_only = 24
+    key_not_found = 25
+    internal = 26
 
 
 # What is raised for each code, and what to do about it.
@@ -239,6 +246,8 @@ EXCEPTIONS: dict[Code, tuple[type[SimdriveError], str]] = {
     Code.store_format: (StoreFormatError, "check the path"),
     Code.storage_full: (StorageFullError, "free some space and try again"),
     Code.store_error: (StoreError, ""),
+    Code.store_read_only: (StoreReadOnlyError, "open it for appending; after a failed write or sync, open it anew"),
+    Code.key_not_found: (KeyNotFoundError, ""),
     Code.internal: (SimdriveError, "this is a bug in simdrive; please report it"),
 }
 

@@ -58,6 +58,10 @@ enum class Errc : std::uint8_t {
   storage_full,
   /// Reading or writing the store failed.
   store_error,
+  /// The store was opened for reading, or stopped writing after a failure that it could not take back.
+  store_read_only,
+  /// There is no entry under the key that is to be renamed, copied or moved.
+  key_not_found,
   /// The library is at fault; please report it.
   internal,
 };

@@ -27,6 +27,8 @@ std::string_view to_string(Errc code) noexcept {
     case Errc::store_format: return "store_format";
     case Errc::storage_full: return "storage_full";
     case Errc::store_error: return "store_error";
+    case Errc::store_read_only: return "store_read_only";
+    case Errc::key_not_found: return "key_not_found";
     case Errc::internal: return "internal";
   }
   return "unknown";
