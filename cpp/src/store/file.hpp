@@ -49,6 +49,15 @@ enum class FileFault : std::uint8_t {
 [[nodiscard]] Error file_error(std::string_view operation, std::string_view path, int errno_value,
                                std::uint64_t offset = 0);
 
+/// The error of try_lock_exclusive() for a lock that is taken.
+[[nodiscard]] Error locked_error(std::string_view path);
+
+/// The error for what is neither a regular file nor a folder.
+[[nodiscard]] Error not_a_file_error(std::string_view operation, std::string_view path);
+
+/// The error of truncate() for a size behind the end of the file.
+[[nodiscard]] Error longer_error(std::string_view path, std::uint64_t size);
+
 /// The error for bytes that lie behind the end of the file.
 [[nodiscard]] Error beyond_end_error(std::string_view path, std::uint64_t offset, std::uint64_t wanted,
                                      std::uint64_t got);
@@ -150,8 +159,8 @@ class FileSystem {
   FileSystem& operator=(const FileSystem&) = delete;
   virtual ~FileSystem() = default;
 
-  /// Opens a regular file; new ones are for their owner alone (0600). Anything else is refused without being touched,
-  /// and nothing is ever truncated here.
+  /// Opens a regular file; new ones are for their owner alone (0600; on Windows their folder says for whom). Anything
+  /// else is refused without being touched, and nothing is ever truncated here.
   [[nodiscard]] virtual Result<std::unique_ptr<File>> open(const std::string& path, const OpenOptions& options) = 0;
 
   /// What is at the path, following links.
