@@ -32,6 +32,8 @@ constexpr DWORD kShareAll = FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELE
 
 // ---- Errors ----
 
+constexpr DWORD kDiskQuotaExceeded = 1295;  // older headers lack it
+
 int errno_for(DWORD code) noexcept {
   switch (code) {
     case ERROR_FILE_NOT_FOUND:
@@ -50,7 +52,7 @@ int errno_for(DWORD code) noexcept {
     case ERROR_ALREADY_EXISTS: return EEXIST;
     case ERROR_DISK_FULL:
     case ERROR_HANDLE_DISK_FULL:
-    case ERROR_DISK_QUOTA_EXCEEDED: return ENOSPC;
+    case kDiskQuotaExceeded: return ENOSPC;
     case ERROR_FILE_TOO_LARGE: return EFBIG;
     case ERROR_NOT_ENOUGH_MEMORY:
     case ERROR_OUTOFMEMORY:
