@@ -1,4 +1,5 @@
-// The records of a store file as bytes and offsets. Pure: no file, no state. docs/design/storage.md has the whole format.
+// The records of a store file as bytes and offsets. Pure: no file, no state. docs/design/storage.md has the whole
+// format.
 //
 // A record appended when the file ends at tail T:
 //   pre-pad   zeros from T to the next multiple of the layout's alignment (none before a tombstone)
@@ -30,10 +31,10 @@ inline constexpr std::uint32_t kTombstoneChecksum = 0xD202EF8DU;  // CRC-32 of t
 /// How payloads are aligned. Nothing in a file says so: it shows in which checksums are right. Only `aligned64` is
 /// ever written.
 enum class Layout : std::uint8_t {
-  mixed = 0,      // record by record: the first of 64, 16 and 1 whose checksum is right
-  unaligned = 1,  // engine versions up to 0.13
-  aligned16 = 16, // 0.14
-  aligned64 = 64, // 0.15 and later
+  mixed = 0,       // record by record: the first of 64, 16 and 1 whose checksum is right
+  unaligned = 1,   // engine versions up to 0.13
+  aligned16 = 16,  // 0.14
+  aligned64 = 64,  // 0.15 and later
 };
 
 [[nodiscard]] constexpr std::uint64_t alignment_of(Layout layout) noexcept {

@@ -15,27 +15,28 @@ class Reader {
  public:
   static constexpr std::size_t kMaxWindow = std::size_t{1} << 20;
 
-  explicit Reader(ByteSource& source) noexcept;
+  explicit Reader(ByteSource& source);
 
-  [[nodiscard]] ByteSource& source() noexcept { return source_; }
   [[nodiscard]] std::uint64_t size() const noexcept { return size_; }
 
   /// The bytes in memory, which are those from `begin` on.
   [[nodiscard]] BytesView window() const noexcept { return window_; }
   [[nodiscard]] std::uint64_t begin() const noexcept { return begin_; }
   [[nodiscard]] std::uint64_t end() const noexcept { return begin_ + window_.size(); }
-  [[nodiscard]] bool holds(std::uint64_t from, std::uint64_t to) const noexcept { return from >= begin_ && to <= end(); }
+  [[nodiscard]] bool holds(std::uint64_t from, std::uint64_t to) const noexcept {
+    return from >= begin_ && to <= end();
+  }
 
   /// Makes `holds(from, to)` true; at most `kMaxWindow` bytes within the source. What is read besides lies before
-  /// `from`: much of it if the last windows were used well, little if the reader jumps.
+  /// `from`: much if the reader comes from close behind, little if it jumps.
   [[nodiscard]] Result<void> load(std::uint64_t from, std::uint64_t to);
-  /// The same, and as much before as fits: for a reader that will want every byte.
+  /// The same, and as much before as fits: for a reader that wants every byte.
   [[nodiscard]] Result<void> load_all(std::uint64_t from, std::uint64_t to);
 
-  /// `value` continued over [from, to), in pieces if it must be. Leaves the window as it is.
+  /// The CRC-32 `value` continued over [from, to). Leaves the window as it is.
   [[nodiscard]] Result<std::uint32_t> checksum(std::uint64_t from, std::uint64_t to, std::uint32_t value = 0);
 
-  /// Bytes that were asked of the source, or checksummed in its view: a measure of work.
+  /// Bytes asked of the source and bytes checksummed: a measure of work.
   [[nodiscard]] std::uint64_t work() const noexcept { return work_; }
 
  private:
@@ -46,10 +47,12 @@ class Reader {
   std::uint64_t begin_ = 0;
   BytesView window_;
   Bytes buffer_;
-  Bytes pieces_;
   std::size_t ahead_;
+  // Bytes read for checksums, which go forwards.
+  Bytes pieces_;
+  std::uint64_t pieces_begin_ = 0;
+  std::uint64_t pieces_end_ = 0;
   std::uint64_t work_ = 0;
-  bool mapped_;
 };
 
 }  // namespace simdrive::store

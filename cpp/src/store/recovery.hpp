@@ -28,9 +28,9 @@ enum class Refusal : std::uint8_t {
 
 /// What the sync mark was worth.
 enum class MarkState : std::uint8_t {
-  none,         // there was none
-  matched,      // its trailer is in the file: only what lies behind it was checked
-  mismatched,   // the file has another trailer there, or ends before it
+  none,        // there was none
+  matched,     // its trailer is in the file: only what lies behind it was checked
+  mismatched,  // the file has another trailer there, or ends before it
 };
 
 enum class Rule : std::uint8_t {
@@ -72,6 +72,9 @@ struct Plan {
   std::uint64_t dropped_records = 0;
   /// One sentence, empty if all is well.
   std::string reason;
+  /// What it cost: bytes read and checksummed by searches, and steps of their walks.
+  std::uint64_t search_bytes = 0;
+  std::uint64_t search_steps = 0;
 
   [[nodiscard]] std::uint64_t cut_bytes() const noexcept { return size - tail; }
 };

@@ -69,13 +69,13 @@ struct WalkResult {
 
 struct VerifyReport {
   bool complete = false;
-  bool first_is_bad = false;         // the oldest record: older ones may be hidden in its payload
+  bool first_is_bad = false;  // the oldest record: older ones may be hidden in its payload
   std::uint64_t records = 0;
   std::uint64_t tombstones = 0;
   std::uint64_t payload_bytes = 0;
   std::uint64_t bad_count = 0;
   std::uint64_t broken_at = 0;
-  std::vector<std::uint64_t> bad;    // offsets of bad records, newest first, as many as were asked for
+  std::vector<std::uint64_t> bad;  // offsets of bad records, newest first, as many as were asked for
 };
 
 /// Checks the payload of every record of the chain from `tail`.
