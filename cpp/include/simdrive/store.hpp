@@ -169,20 +169,20 @@ struct OpenReport {
   std::uint64_t dropped_bytes = 0;
   /// The file in which mode `append` kept them; empty: nothing was cut.
   std::string cut_path;
-  /// The newest entry has a wrong checksum though it was synced: damage. The store opened, reading that entry with
-  /// `StoreOptions::verify` fails.
+  /// An entry that was checked has a wrong checksum, though it was synced or others follow it: damage, no torn write.
+  /// The store opened all the same; `verify()` finds them all.
   bool damaged = false;
-  /// Where the metadata of that entry begins.
+  /// Where the metadata of the newest such entry begins.
   std::uint64_t damaged_offset = 0;
 };
 
 /// What `verify()` found.
 struct VerifyReport {
-  /// Every entry's checksum matches, and nothing lies behind the last one.
+  /// Every entry's checksum matches, and the chain of entries leads to the first.
   bool ok = true;
   /// Entries looked at: all records, live or not, tombstones included.
   std::uint64_t entries = 0;
-  /// Where the metadata of each entry with a wrong checksum begins, in order of offset; the first 1000.
+  /// Where the metadata of each entry with a wrong checksum begins, in order of offset: the last 1000 of them.
   std::vector<std::uint64_t> bad;
   std::uint64_t bad_count = 0;
   /// End of the last entry.
@@ -305,7 +305,7 @@ class Store {
   /// Checks every record from the first to the tail, live or not. Also: `interrupted`.
   Result<VerifyReport> verify(const Progress& progress = {}) const;
   /// Keeps every record whose checksum is right and leaves out everything else, also in the middle: searches the whole
-  /// file at `path`, for which no store may be open for append. The old file is kept as `<path>.damaged-<number>`. A
+  /// file at `path`, for which no store may be open for append. The old file is kept as `<path>.damaged`. A
   /// healthy file is not touched. Errors as of `open`; `store_format` if there is not one good record.
   static Result<RecoverReport> recover(std::string path, const StoreOptions& options = {},
                                        const Progress& progress = {});
