@@ -120,7 +120,7 @@ Result<RecoverReport> Engine::recover(const simdrive::Progress& progress) {
   IndexFiller filler(fresh->index, *size);
   Result<WalkResult> walked = store::walk(source, *size, Layout::aligned64, filler);
   if (!walked) return std::move(walked).error();
-  filler.finish();
+  if (Result<void> done = filler.finish(epoch_, fresh->dead); !done) return std::move(done).error();
   fresh->tail = *size;
   fresh->written = *size;
   fresh->number = generation_->number + 1;

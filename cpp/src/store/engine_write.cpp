@@ -65,6 +65,7 @@ void Engine::apply(std::span<const HashedPayload> records, std::span<const std::
     const Lock state(state_mutex_);
     changes_.fetch_add(1, std::memory_order_acq_rel);
     for (std::size_t i = 0; i < records.size(); ++i) {
+      if (generation.dead != nullptr) generation.dead->erase(records[i].key_hash);
       if (is_tombstone_payload(records[i].payload)) {
         generation.index.erase(records[i].key_hash);
       } else {
@@ -140,7 +141,8 @@ Result<std::uint64_t> Engine::erase(std::span<const std::uint64_t> hashes) {
   {
     const Epoch::Guard guard = epoch_.enter();
     for (const std::uint64_t hash : hashes) {
-      if (generation_->index.find(hash, guard) != 0) tombstones.push_back({hash, kTombstonePayload});
+      const bool is_dead = generation_->dead != nullptr && generation_->dead->find(hash, guard) != 0;
+      if (is_dead || generation_->index.find(hash, guard) != 0) tombstones.push_back({hash, kTombstonePayload});
     }
   }
   return append_records(std::move(lock).value(), tombstones);

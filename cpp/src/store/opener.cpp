@@ -91,10 +91,16 @@ Result<void> IndexFiller::records(std::span<const RecordRef> batch) {
   return {};
 }
 
-void IndexFiller::finish() {
+Result<void> IndexFiller::finish(Epoch& epoch, std::unique_ptr<Index>& dead) {
   for (const Index::Entry& entry : deleted_) index_.erase(entry.hash);
   index_.expect(0);
   index_.shrink_to_fit();
+  if (deleted_.empty()) return {};
+  dead = std::make_unique<Index>(epoch);
+  dead->expect(deleted_.size());
+  const auto added = dead->put_if_absent_many(deleted_);
+  dead->expect(0);
+  return added ? Result<void>() : added.error();
 }
 
 Result<std::shared_ptr<File>> open_locked(FileSystem& files, const std::string& path, bool create, bool lock) {
@@ -206,7 +212,7 @@ Result<Opened> open_store(FileSystem& files, const std::string& path, const Stor
   } else if (plan.action == Action::cut && append) {
     if (Result<void> done = cut(files, *file, path, plan, result.report); !done) return std::move(done).error();
   }
-  filler.finish();
+  if (Result<void> done = filler.finish(epoch, generation.dead); !done) return std::move(done).error();
   generation.layout = plan.layout;
   generation.tail = plan.tail;
   generation.written = plan.tail;

@@ -64,8 +64,8 @@ class IndexFiller final : public RecordVisitor {
   IndexFiller(Index& index, std::uint64_t bytes) noexcept : index_(index), bytes_(bytes) {}
   void restart() override;
   [[nodiscard]] Result<void> records(std::span<const RecordRef> batch) override;
-  /// After the last record: takes out the deleted keys.
-  void finish();
+  /// After the last record: takes out the deleted keys, and puts them into `dead`, if there are any.
+  [[nodiscard]] Result<void> finish(Epoch& epoch, std::unique_ptr<Index>& dead);
 
  private:
   Index& index_;

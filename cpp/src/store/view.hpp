@@ -19,6 +19,9 @@ struct Generation {
 
   const std::shared_ptr<File> file;
   Index index;  // of the live entries; tombstones are not in it
+  /// The keys whose newest record was a tombstone when the file was opened: deleting one of them once more appends
+  /// another tombstone, as the original does it. Null: none. The writer's, under the same lock as the index.
+  std::unique_ptr<Index> dead;
   Layout layout = Layout::aligned64;
   std::uint64_t number = 0;
   /// Behind the last record that is in the index: what iteration starts from.
