@@ -70,7 +70,7 @@ class CopySource final : public store::ByteSource {
   explicit CopySource(BytesView bytes) : bytes_(bytes) {}
   [[nodiscard]] std::uint64_t size() const noexcept override { return bytes_.size(); }
   [[nodiscard]] Result<void> read_at(std::uint64_t offset, MutableBytes out) override {
-    if (fail_at != 0 && ++reads >= fail_at) return Error{.code = Errc::internal, .detail = "no more"};
+    if (++reads >= fail_at && fail_at != 0) return Error{.code = Errc::internal, .detail = "no more"};
     bytes_read += out.size();
     return store::MemorySource(bytes_).read_at(offset, out);
   }
