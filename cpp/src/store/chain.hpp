@@ -17,11 +17,17 @@ struct ChainEnd {
   [[nodiscard]] bool complete() const noexcept { return kind == Kind::complete; }
 };
 
-/// Calls `on_record(const Record&)` for each record from `tail` on, until it returns false. Payloads are aligned to
-/// `alignment`. With `every_byte` the windows suit a caller that checksums the payloads.
+struct FollowOptions {
+  std::uint64_t alignment = kPayloadAlignment;  // of payloads
+  bool every_byte = false;                      // the caller checksums payloads: read windows that suit it
+  bool zeros = false;                           // a trailer of 20 zero bytes ends a chain as any first record does
+};
+
+/// Calls `on_record(const Record&)` for each record from `tail` on, until it returns false.
 template <class OnRecord>
-[[nodiscard]] Result<ChainEnd> follow(Reader& reader, std::uint64_t tail, std::uint64_t alignment, bool every_byte,
+[[nodiscard]] Result<ChainEnd> follow(Reader& reader, std::uint64_t tail, const FollowOptions& how,
                                       OnRecord&& on_record) {
+  const std::uint64_t alignment = how.alignment;
   const std::uint8_t* data = reader.window().data();
   std::uint64_t begin = reader.begin();
   std::uint64_t end = reader.end();
@@ -29,7 +35,7 @@ template <class OnRecord>
     if (t < kMinTail) return ChainEnd{ChainEnd::Kind::broken, t};
     if (t - kMinTail < begin || t > end) {
       if (t > reader.size()) return ChainEnd{ChainEnd::Kind::broken, t};
-      auto loaded = every_byte ? reader.load_all(t - kMinTail, t) : reader.load(t - kMinTail, t);
+      auto loaded = how.every_byte ? reader.load_all(t - kMinTail, t) : reader.load(t - kMinTail, t);
       if (!loaded.ok()) return std::move(loaded.error());
       data = reader.window().data();
       begin = reader.begin();
@@ -41,6 +47,7 @@ template <class OnRecord>
     record.trailer = read_trailer(at);
     record.start = payload_start(record.offset, record.trailer.prev, at[-1], alignment);
     if (record.start == kMalformed) return ChainEnd{ChainEnd::Kind::broken, t};
+    if (record.trailer.prev == 0 && !how.zeros && record.trailer.is_zero()) return ChainEnd{ChainEnd::Kind::broken, t};
     record.tombstone = is_tombstone(record.start, record.offset, at[-1]);
     if (!on_record(std::as_const(record))) return ChainEnd{ChainEnd::Kind::stopped, t};
     t = record.trailer.prev;

@@ -29,8 +29,10 @@ Result<void> Reader::fill(std::uint64_t from, std::uint64_t to) {
 
 Result<void> Reader::load(std::uint64_t from, std::uint64_t to) {
   if (holds(from, to)) return {};
-  const bool near = to <= end() && to + ahead_ / 16 >= begin_;
-  ahead_ = near ? std::min(ahead_ * 4, kMaxWindow) : std::max(ahead_ / 4, kMinWindow);
+  if (!window_.empty()) {
+    const bool near = to <= end() && to + ahead_ / 8 >= begin_;
+    ahead_ = near ? std::min(ahead_ * 4, kMaxWindow) : std::max(ahead_ / 4, kMinWindow);
+  }
   return fill(std::min(from, to - std::min<std::uint64_t>(to, ahead_)), to);
 }
 

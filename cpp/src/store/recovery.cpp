@@ -19,6 +19,7 @@ struct ChainRun {
   bool met_base = false;
   bool newest_is_good = false;
   std::uint64_t records = 0;
+  Record oldest;
   ChainCheck check;
   // The oldest bad record behind the base.
   bool bad_behind = false;
@@ -57,6 +58,7 @@ class Recovery {
   [[nodiscard]] Result<void> behind_mark();
   [[nodiscard]] Result<void> without_mark();
   [[nodiscard]] Result<void> cut_behind_mark(std::uint64_t tail, std::string reason);
+  [[nodiscard]] Result<void> look_behind_first(const ChainRun& run);
   [[nodiscard]] Result<void> refuse(Refusal refusal, std::string reason);
   [[nodiscard]] Result<ChainRun> follow_chain(std::uint64_t tail, const RunOptions& how);
   void note(const ChainRun& run, std::uint64_t tail, Layout layout);
@@ -84,34 +86,39 @@ Result<ChainRun> Recovery::follow_chain(std::uint64_t tail, const RunOptions& ho
   }
   const std::uint64_t floor = options_.check == Check::behind_mark ? base_ : 0;
   const bool whole = options_.check != Check::newest;
+  const bool original = options_.rule == Rule::original;
+  bool checked = false;
   Reader reader(source_);
   VisitorBatch batch(visitor_);
   if (how.visit) batch.restart();
   Pace pace(options_.progress, plan_.size);
   Result<void> failed;
-  auto end = follow(reader, tail, alignment_of(how.layout), whole && floor < tail, [&](const Record& record) {
-    const bool newest = run.records++ == 0;
-    if (newest || (whole ? record.offset >= floor : run.records <= kNewestRecords)) {
-      auto good = run.check.add(reader, record, how.layout);
-      if (!good.ok()) {
-        failed = std::move(good.error());
-        return false;
-      }
-      const bool bad = !*good || record.trailer.is_zero();
-      if (newest) run.newest_is_good = !bad;
-      if (newest && bad && how.need_newest) return false;
-      if (bad && record.offset >= base_) {
-        run.bad_behind = true;
-        run.bad_prev = record.trailer.prev;
-        run.records_behind_bad = run.records;
-      }
-    }
-    if (record.trailer.prev == base_) {
-      run.met_base = true;
-      if (how.stop_at_base) return false;
-    }
-    return (!how.visit || batch.add(record)) && pace.at(plan_.size - record.offset);
-  });
+  auto end =
+      follow(reader, tail, {alignment_of(how.layout), whole && floor < tail, original}, [&](const Record& record) {
+        const bool newest = run.records++ == 0;
+        run.oldest = record;
+        checked = newest || (whole ? record.offset >= floor : run.records <= kNewestRecords);
+        if (checked) {
+          auto good = run.check.add(reader, record, how.layout);
+          if (!good.ok()) {
+            failed = std::move(good.error());
+            return false;
+          }
+          const bool bad = !*good;
+          if (newest) run.newest_is_good = !bad;
+          if (newest && bad && how.need_newest) return false;
+          if (bad && record.offset >= base_) {
+            run.bad_behind = true;
+            run.bad_prev = record.trailer.prev;
+            run.records_behind_bad = run.records;
+          }
+        }
+        if (record.trailer.prev == base_) {
+          run.met_base = true;
+          if (how.stop_at_base) return false;
+        }
+        return (!how.visit || batch.add(record)) && pace.at(plan_.size - record.offset);
+      });
   if (!failed.ok()) return std::move(failed.error());
   if (!end.ok()) return std::move(end.error());
   if (pace.cancelled()) return Pace::error();
@@ -120,6 +127,10 @@ Result<ChainRun> Recovery::follow_chain(std::uint64_t tail, const RunOptions& ho
   }
   run.complete = end->complete();
   if (how.visit && !run.complete) batch.restart();
+  // The oldest one says whether a damaged link made the chain end too early.
+  if (run.complete && !checked && whole) {
+    if (auto good = run.check.add(reader, run.oldest, how.layout); !good.ok()) return std::move(good.error());
+  }
   return run;
 }
 
@@ -131,7 +142,7 @@ void Recovery::note(const ChainRun& run, std::uint64_t tail, Layout layout) {
   plan_.checked = run.check.checked();
   plan_.bad_checksums = count.bad;
   plan_.bad_offset = count.newest_bad;
-  plan_.first_is_bad = run.complete && run.check.checked() == run.records && count.oldest_is_bad;
+  plan_.first_is_bad = run.complete && options_.check != Check::newest && count.oldest_is_bad;
   plan_.action = layout != Layout::aligned64 ? Action::read_only : tail == plan_.size ? Action::open : Action::cut;
 }
 
@@ -142,6 +153,17 @@ Result<void> Recovery::refuse(Refusal refusal, std::string reason) {
   plan_.refusal = refusal;
   VisitorBatch(visitor_).restart();
   return {};
+}
+
+// A first record whose checksum is wrong is damaged, or not the first: a damaged link may end the chain in the middle
+// of the file, and all records before are hidden in that one's payload.
+Result<void> Recovery::look_behind_first(const ChainRun& run) {
+  if (!plan_.first_is_bad) return {};
+  auto intact = search_.has_intact(run.oldest.tail() - 1, alignment_of(plan_.layout));
+  if (!intact.ok()) return std::move(intact.error());
+  if (!*intact) return {};
+  return refuse(Refusal::corrupt, "the chain of records ends at offset " + at(run.oldest.offset) +
+                                      ", and there are intact records before");
 }
 
 Result<void> Recovery::run_original() {
@@ -178,11 +200,11 @@ Result<void> Recovery::run_safe() {
     if (!matched()) {
       note(*run, plan_.size, run->check.best(Layout::aligned64));
       if (plan_.action == Action::read_only) plan_.reason = "the file has the layout of an older version";
-      return {};
+      return look_behind_first(*run);
     }
     if (!run->bad_behind) {
       note(*run, plan_.size, Layout::aligned64);
-      return {};
+      return look_behind_first(*run);
     }
     plan_.dropped_records = run->records_behind_bad;
     return cut_behind_mark(run->bad_prev, "a record that was not synced did not reach the disk");
@@ -196,7 +218,7 @@ Result<void> Recovery::cut_behind_mark(std::uint64_t tail, std::string reason) {
   if (!run.ok()) return std::move(run.error());
   note(*run, tail, Layout::aligned64);
   plan_.reason = std::move(reason);
-  return {};
+  return look_behind_first(*run);
 }
 
 // What the mark covers is on the disk: the tail is there or behind it, and everything behind it may be cut.
@@ -217,7 +239,7 @@ Result<void> Recovery::behind_mark() {
   if (run->complete) {
     note(*run, tail, Layout::aligned64);
     plan_.reason = "the file ends in bytes that are no complete record";
-    return {};
+    return look_behind_first(*run);
   }
   const std::uint64_t base = std::exchange(base_, 0);
   auto rest = search_.find(0, 0, kPayloadAlignment);
@@ -229,31 +251,40 @@ Result<void> Recovery::behind_mark() {
 }
 
 Result<void> Recovery::without_mark() {
+  auto newest = search_.find(0, 0, kPayloadAlignment);
+  if (!newest.ok()) return std::move(newest.error());
+  std::uint64_t tail = *newest;
   Layout layout = Layout::aligned64;
-  std::uint64_t tail = 0;
-  for (const Layout each : {Layout::aligned64, Layout::aligned16, Layout::unaligned}) {
+  for (const Layout each : {Layout::aligned16, Layout::unaligned}) {
     auto found = search_.find(tail, 0, alignment_of(each));
     if (!found.ok()) return std::move(found.error());
     if (*found <= tail) continue;
+    // A damaged link can make a chain that holds only where starts are not rounded up. The checksums tell.
+    auto chain = follow_chain(*found, {.layout = each, .visit = false});
+    if (!chain.ok()) return std::move(chain.error());
+    const Layout best = chain->check.best(Layout::aligned64);
+    if (best == Layout::aligned64) continue;
     tail = *found;
-    layout = each;
+    layout = best == Layout::mixed ? best : each;
   }
   auto run = follow_chain(tail, {.layout = layout});
   if (!run.ok()) return std::move(run.error());
-  const Layout best = run->check.best(layout);
-  if (layout == Layout::aligned64 || best != Layout::aligned64) layout = best;
+  if (layout == Layout::aligned64) layout = run->check.best(layout);
   note(*run, tail, layout);
   if (plan_.action == Action::read_only) {
     plan_.reason = "the file has the layout of an older version, and its end is damaged";
     return {};
   }
+  if (tail == 0) {
+    auto intact = search_.has_intact(plan_.size, kPayloadAlignment);
+    if (!intact.ok()) return std::move(intact.error());
+    if (!*intact) return refuse(Refusal::format, "the file has no valid record: it is no store");
+    plan_.dropped_records = 1;
+    return refuse(Refusal::corrupt, "there are intact records, but the chain to the first one is broken");
+  }
   auto behind = search_.count_behind(tail, kPayloadAlignment);
   if (!behind.ok()) return std::move(behind.error());
   plan_.dropped_records = *behind;
-  if (tail == 0) {
-    if (*behind == 0) return refuse(Refusal::format, "the file has no valid record: it is no store");
-    return refuse(Refusal::corrupt, "there are intact records, but the chain to the first one is broken");
-  }
   if (mark_ && tail < mark_->tail) {
     return refuse(Refusal::corrupt, "records up to offset " + at(mark_->tail) + " were synced, and end at " + at(tail));
   }

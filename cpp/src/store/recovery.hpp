@@ -49,7 +49,7 @@ struct RecoverOptions {
   Check check = Check::behind_mark;
   /// Turns every refusal but that of a foreign file into a cut at the best tail: what recover() does.
   bool permit_loss = false;
-  Progress progress;
+  Progress progress{};
 };
 
 struct Plan {

@@ -28,7 +28,7 @@ struct SalvageOptions {
   /// Records that end in (from, to]; 0 for `to`: the end of the file.
   std::uint64_t from = 0;
   std::uint64_t to = 0;
-  Progress progress;
+  Progress progress{};
 };
 
 /// Reports the records whose checksum is right. Where two overlap, the one that ends last is taken, so what lies in

@@ -13,6 +13,10 @@ std::size_t memo_entries(std::uint64_t size) {
   return static_cast<std::size_t>(std::max<std::uint64_t>(std::uint64_t{1} << 22, size / 1024));
 }
 
+bool any_good(const std::vector<Candidate>& batch) {
+  return std::any_of(batch.begin(), batch.end(), [](const Candidate& each) { return each.good; });
+}
+
 }  // namespace
 
 TailSearch::TailSearch(ByteSource& source, const Progress& progress)
@@ -20,7 +24,7 @@ TailSearch::TailSearch(ByteSource& source, const Progress& progress)
 
 // Walks until the base is reached or the fate of the rest is known. Tails at or above the candidate's own cannot be met
 // again, since candidates come from the highest down; so only those below it are remembered.
-Result<bool> TailSearch::holds(const Candidate& candidate, std::uint64_t base, std::uint64_t alignment,
+Result<bool> TailSearch::holds(const Candidate& candidate, std::uint64_t base, std::uint64_t alignment, bool zeros,
                                ChainMemo& memo) {
   ++steps_;
   const std::uint64_t prev = candidate.trailer.prev;
@@ -29,7 +33,7 @@ Result<bool> TailSearch::holds(const Candidate& candidate, std::uint64_t base, s
   met_.clear();
   bool known = false;
   bool result = false;
-  auto end = follow(walker_, prev, alignment, false, [&](const Record& record) {
+  auto end = follow(walker_, prev, {.alignment = alignment, .zeros = zeros}, [&](const Record& record) {
     ++steps_;
     const std::uint64_t tail = record.tail();
     if (memo.samples(tail)) {
@@ -64,7 +68,7 @@ Result<std::uint64_t> TailSearch::find(std::uint64_t low, std::uint64_t base, st
     batch.clear();
     while (!scan.done() && batch.size() < limit) {
       auto scanned = scan.some(false, [&](const Candidate& candidate) {
-        auto held = holds(candidate, base, alignment, memo);
+        auto held = holds(candidate, base, alignment, false, memo);
         if (!held.ok()) {
           failed = std::move(held.error());
           return false;
@@ -91,7 +95,7 @@ Result<std::uint64_t> TailSearch::find_as_original() {
   std::uint64_t tail = 0;
   while (!scan.done() && tail == 0) {
     auto scanned = scan.some(true, [&](const Candidate& candidate) {
-      auto held = holds(candidate, 0, kPayloadAlignment, memo);
+      auto held = holds(candidate, 0, kPayloadAlignment, true, memo);
       if (!held.ok()) {
         failed = std::move(held.error());
         return false;
@@ -119,14 +123,12 @@ Result<std::uint64_t> TailSearch::count_behind(std::uint64_t tail, std::uint64_t
     while (!scan.done() && batch.size() < limit) {
       auto scanned = scan.some(false, [&](const Candidate& candidate) {
         if (candidate.trailer.prev < tail) return true;
-        if (tail != 0) {
-          auto held = holds(candidate, tail, alignment, memo);
-          if (!held.ok()) {
-            failed = std::move(held.error());
-            return false;
-          }
-          if (*held) count = std::max<std::uint64_t>(count, candidate.trailer.prev == tail ? 1 : 2);
+        auto held = holds(candidate, tail, alignment, false, memo);
+        if (!held.ok()) {
+          failed = std::move(held.error());
+          return false;
         }
+        if (*held) count = std::max<std::uint64_t>(count, candidate.trailer.prev == tail ? 1 : 2);
         batch.push_back(candidate);
         return batch.size() < limit && count < 2;
       });
@@ -136,11 +138,30 @@ Result<std::uint64_t> TailSearch::count_behind(std::uint64_t tail, std::uint64_t
       if (!pace.at(size_ - scan.position())) return Pace::error();
     }
     if (auto tested = test.run(batch); !tested.ok()) return std::move(tested.error());
-    if (std::any_of(batch.begin(), batch.end(), [](const Candidate& each) { return each.good; })) {
-      return std::uint64_t{2};
-    }
+    if (any_good(batch)) return std::uint64_t{2};
   }
   return count;
+}
+
+Result<bool> TailSearch::has_intact(std::uint64_t high, std::uint64_t alignment) {
+  ChecksumTest test(checksummer_);
+  CandidateScan scan(scanner_, 0, high, alignment);
+  Pace pace(progress_, size_);
+  std::vector<Candidate> batch;
+  for (std::size_t limit = 16; !scan.done(); limit = next_batch(limit)) {
+    batch.clear();
+    while (!scan.done() && batch.size() < limit) {
+      auto scanned = scan.some(false, [&](const Candidate& candidate) {
+        batch.push_back(candidate);
+        return batch.size() < limit;
+      });
+      if (!scanned.ok()) return std::move(scanned.error());
+      if (!pace.at(high - scan.position())) return Pace::error();
+    }
+    if (auto tested = test.run(batch); !tested.ok()) return std::move(tested.error());
+    if (any_good(batch)) return true;
+  }
+  return false;
 }
 
 }  // namespace simdrive::store

@@ -24,16 +24,19 @@ class TailSearch {
   /// The highest tail whose chain reaches 0, whatever the records hold: the reference engine's rule.
   [[nodiscard]] Result<std::uint64_t> find_as_original();
 
-  /// How many records are known to lie behind `tail`, the highest that `find` accepts, counted up to 2: two if one is
-  /// intact, since a damaged one lies before it, or if a chain of two leads back to the tail. One torn record gives 0
-  /// or 1. With a tail of 0, where chains prove nothing, only intact ones count.
+  /// How many records are known to lie behind `tail`, the highest that `find` accepts and not 0, counted up to 2: two
+  /// if one is intact, since a damaged one lies before it, or if a chain of two leads back to the tail. One torn record
+  /// gives 0 or 1.
   [[nodiscard]] Result<std::uint64_t> count_behind(std::uint64_t tail, std::uint64_t alignment);
+
+  /// Whether any record that ends at or before `high` has the right checksum, in a chain or not.
+  [[nodiscard]] Result<bool> has_intact(std::uint64_t high, std::uint64_t alignment);
 
   [[nodiscard]] std::uint64_t steps() const noexcept { return steps_; }
   [[nodiscard]] std::uint64_t bytes() const noexcept { return scanner_.work() + walker_.work() + checksummer_.work(); }
 
  private:
-  [[nodiscard]] Result<bool> holds(const Candidate& candidate, std::uint64_t base, std::uint64_t alignment,
+  [[nodiscard]] Result<bool> holds(const Candidate& candidate, std::uint64_t base, std::uint64_t alignment, bool zeros,
                                    ChainMemo& memo);
 
   std::uint64_t size_;

@@ -10,7 +10,7 @@ Result<bool> record_at(Reader& reader, std::uint64_t tail, Layout layout, Record
   if (tail > reader.size()) return false;
   if (layout != Layout::mixed) {
     bool found = false;
-    auto end = follow(reader, tail, alignment_of(layout), false, [&](const Record& first) {
+    auto end = follow(reader, tail, {.alignment = alignment_of(layout), .zeros = true}, [&](const Record& first) {
       record = first;
       found = true;
       return false;
@@ -53,7 +53,7 @@ Result<WalkResult> walk(ByteSource& source, std::uint64_t tail, Layout layout, R
   }
   Reader reader(source);
   Pace pace(progress, tail);
-  auto end = follow(reader, tail, alignment_of(layout), false, [&](const Record& record) {
+  auto end = follow(reader, tail, {.alignment = alignment_of(layout)}, [&](const Record& record) {
     ++result.records;
     return batch.add(record) && pace.at(tail - record.offset);
   });
@@ -79,7 +79,7 @@ Result<VerifyReport> verify(ByteSource& source, std::uint64_t tail, Layout layou
   Pace pace(progress, tail);
   Result<void> failed;
   Reader mixed_reader(source);  // record_at moves the window of its reader
-  auto end = follow(reader, tail, alignment_of(layout), true, [&](const Record& found) {
+  auto end = follow(reader, tail, {.alignment = alignment_of(layout), .every_byte = true}, [&](const Record& found) {
     Record record = found;
     if (layout == Layout::mixed) {
       if (auto again = record_at(mixed_reader, found.tail(), layout, record); !again.ok()) {
