@@ -32,7 +32,7 @@ enum class StoreMode : std::uint8_t {
 /// When written entries are forced to the disk. Whatever the mode, an entry that was acknowledged survives the death of
 /// the process; what is said here is about the system or the power failing.
 enum class StoreSync : std::uint8_t {
-  none,    ///< When the system likes, or by `flush()`; opening checks every entry behind the last flush.
+  none,    ///< By `flush()` and `close()` only.
   batch,   ///< In the background, `sync_interval` after the first entry that is not there yet, and on `close()`.
   always,  ///< Before a write returns; writes that wait at the same time share one sync.
 };
