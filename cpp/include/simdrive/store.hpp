@@ -317,8 +317,9 @@ class Store {
   /// In mode `read`: shows entries that were appended, or the file that took the place of this one, since the store was
   /// opened or last refreshed, and returns the new tail. In mode `append` there is nothing to do.
   Result<std::uint64_t> refresh();
-  /// Syncs (unless `StoreSync::none`) and lets go of the file. Entries and iterators stay valid. Idempotent. Returns
-  /// the error of the last sync.
+  /// Forces what was written to the disk, in every mode of `StoreSync`, and lets go of the file. Entries and iterators
+  /// stay valid. Returns the error of the sync; the store is closed all the same. Idempotent. The destructor does it,
+  /// too.
   Result<void> close();
   [[nodiscard]] bool closed() const noexcept;
 
