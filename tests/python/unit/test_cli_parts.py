@@ -188,7 +188,7 @@ def kinds(root: type[errors.SimdriveError]) -> Iterable[type[errors.SimdriveErro
         yield from kinds(kind)
 
 
-EXPECTED = {
+EXPECTED: dict[int, set[type[errors.SimdriveError]]] = {
     failures.USAGE: {
         errors.ConfigurationError,
         errors.InvalidKeyError,
