@@ -126,6 +126,7 @@ Result<RecoverReport> recover_file(FileSystem& files, File& file, const std::str
   if (*size == 0) return report;
   FileSource source(file, *size);
   Ticker ticker(progress);
+  if (Result<void> told = ticker.at(0, *size); !told) return std::move(told).error();
   CountOnly visitor;
   const Result<Plan> plan = recover(source, read_mark(files, path), visitor,
                                     {.check = Check::all, .permit_loss = true, .progress = told_to(ticker)});

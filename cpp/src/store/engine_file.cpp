@@ -90,6 +90,7 @@ Result<simdrive::VerifyReport> Engine::verify(const simdrive::Progress& progress
   FileSource source(*(*generation)->file, tail);
   Ticker ticker(progress);
   const auto tell = [&](std::uint64_t done, std::uint64_t total) { return ticker.at(done, total).ok(); };
+  if (Result<void> told = ticker.at(0, tail); !told) return std::move(told).error();
   Result<VerifyReport> found = store::verify(source, tail, (*generation)->layout, tell, kBadMax);
   if (!found) return std::move(found).error();
   simdrive::VerifyReport report{.ok = found->complete && found->bad_count == 0,

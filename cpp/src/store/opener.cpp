@@ -54,7 +54,7 @@ Result<void> begin_empty(FileSystem& files, File& file, const std::string& path,
 }  // namespace
 
 Ticker::Ticker(const simdrive::Progress& progress) noexcept
-    : progress_(progress), next_(std::chrono::steady_clock::now() + std::chrono::milliseconds(100)) {}
+    : progress_(progress), next_(std::chrono::steady_clock::now()) {}
 
 Result<void> Ticker::at(std::uint64_t done, std::uint64_t total) {
   if (progress_.report == nullptr) return {};
