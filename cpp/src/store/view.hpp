@@ -47,7 +47,7 @@ struct View final : Epoch::Retired {
 
 /// Up to where `mapping` shows what is or will be written to `file`, which has `tail` bytes now.
 [[nodiscard]] inline std::uint64_t covered_by(const File& file, const Mapping& mapping, std::uint64_t tail) noexcept {
-  if (file.covers(mapping, mapping.capacity())) return mapping.capacity();
+  if (file.maps_ahead()) return mapping.capacity();
   return file.covers(mapping, tail) ? tail : 0;
 }
 
