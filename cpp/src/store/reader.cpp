@@ -7,7 +7,7 @@
 namespace simdrive::store {
 namespace {
 
-constexpr std::size_t kMinWindow = 4096;
+constexpr std::size_t kMinWindow = 512;
 constexpr std::size_t kFirstWindow = std::size_t{64} << 10;
 
 }  // namespace

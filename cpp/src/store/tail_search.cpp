@@ -1,6 +1,7 @@
 #include "store/tail_search.hpp"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "store/chain.hpp"
@@ -20,7 +21,12 @@ bool any_good(const std::vector<Candidate>& batch) {
 }  // namespace
 
 TailSearch::TailSearch(ByteSource& source, const Progress& progress)
-    : size_(source.size()), progress_(progress), scanner_(source), walker_(source), checksummer_(source) {}
+    : source_(source),
+      size_(source.size()),
+      progress_(progress),
+      scanner_(source),
+      walker_(source),
+      checksummer_(source) {}
 
 // Walks until the base is reached or the fate of the rest is known. Tails at or above the candidate's own cannot be met
 // again, since candidates come from the highest down; so only those below it are remembered.
@@ -33,23 +39,35 @@ Result<bool> TailSearch::holds(const Candidate& candidate, std::uint64_t base, s
   met_.clear();
   bool known = false;
   bool result = false;
+  // Asks the memo before anything is read: the same few wrong links are common in data that repeats.
+  const auto recall = [&](std::uint64_t tail) {
+    if (!memo.samples(tail)) return false;
+    const ChainMemo::Known found = memo.find(tail);
+    known = found != ChainMemo::Known::no;
+    result = found == ChainMemo::Known::holds;
+    if (!known) met_.push_back(tail);
+    return known;
+  };
+  if (recall(prev)) return result;
+  if (!walker_.holds(prev - kMinTail, prev)) {
+    // Most links that lead somewhere else lead nowhere: a look at that one trailer leaves the window where it is.
+    std::array<std::uint8_t, kMinTail> bytes{};
+    if (auto read = source_.read_at(prev - kMinTail, bytes); !read.ok()) return std::move(read.error());
+    ++steps_;
+    const std::uint64_t next = read_trailer(bytes.data() + 1).prev;
+    if (payload_start(prev - kTrailerBytes, next, bytes[0], alignment) == kMalformed) {
+      memo.add(met_, false);
+      return false;
+    }
+  }
   auto end = follow(walker_, prev, {.alignment = alignment, .zeros = zeros}, [&](const Record& record) {
     ++steps_;
-    const std::uint64_t tail = record.tail();
-    if (memo.samples(tail)) {
-      if (const ChainMemo::Known found = memo.find(tail); found != ChainMemo::Known::no) {
-        known = true;
-        result = found == ChainMemo::Known::holds;
-        return false;
-      }
-      met_.push_back(tail);
-    }
     if (record.trailer.prev <= base) {
       known = true;
       result = record.trailer.prev == base;
       return false;
     }
-    return true;
+    return !recall(record.trailer.prev);
   });
   if (!end.ok()) return std::move(end.error());
   if (!known) result = end->complete() && base == 0;

@@ -39,6 +39,7 @@ class TailSearch {
   [[nodiscard]] Result<bool> holds(const Candidate& candidate, std::uint64_t base, std::uint64_t alignment, bool zeros,
                                    ChainMemo& memo);
 
+  ByteSource& source_;
   std::uint64_t size_;
   const Progress& progress_;
   Reader scanner_;
