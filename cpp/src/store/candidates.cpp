@@ -9,15 +9,27 @@ namespace simdrive::store {
 namespace {
 
 constexpr std::uint64_t kFreeBytes = std::uint64_t{1} << 20;
+constexpr std::uint64_t kShort = std::uint64_t{64} << 10;
 constexpr std::uint64_t kMinStride = 4096;
 constexpr std::uint64_t kMaxKnown = std::uint64_t{1} << 20;
 
 }  // namespace
 
-ChecksumTest::ChecksumTest(Reader& reader) : reader_(reader), credit_(2 * reader.size() + kFreeBytes) {
+ChecksumTest::ChecksumTest(Reader& reader)
+    : reader_(reader), credit_(2 * reader.size() + kFreeBytes), short_credit_(credit_) {
   // 4 MiB of memory for known checksums at most.
   stride_ = kMinStride;
   while (reader.size() / stride_ > kMaxKnown) stride_ *= 2;
+}
+
+Result<bool> ChecksumTest::run_short(Candidate& candidate) {
+  const std::uint64_t bytes = candidate.offset - candidate.start;
+  if (bytes > kShort || bytes > short_credit_) return false;
+  short_credit_ -= bytes;
+  auto checksum = reader_.checksum(candidate.start, candidate.offset);
+  if (!checksum.ok()) return std::move(checksum.error());
+  candidate.good = *checksum == candidate.trailer.checksum;
+  return true;
 }
 
 Result<void> ChecksumTest::run_group(std::span<Candidate> batch, const Group& group) {
@@ -62,22 +74,30 @@ Result<void> ChecksumTest::fill(std::span<Point> points) {
 Result<void> ChecksumTest::run_by_points(std::span<Candidate> batch, std::span<const Group> groups) {
   std::vector<Point> points;
   points.reserve(batch.size() + groups.size());
-  for (const Candidate& candidate : batch) points.push_back({candidate.offset, 0});
   for (const Group& group : groups) points.push_back({batch[order_[group.first]].start, 0});
-  std::sort(points.begin(), points.end(), [](const Point& a, const Point& b) { return a.at < b.at; });
+  for (auto candidate = batch.rbegin(); candidate != batch.rend(); ++candidate)
+    points.push_back({candidate->offset, 0});
+  const auto lower = [](const Point& a, const Point& b) { return a.at < b.at; };
+  if (!std::is_sorted(points.begin(), points.end(), lower)) std::sort(points.begin(), points.end(), lower);
   if (auto filled = fill(points); !filled.ok()) return filled;
-  const auto crc_at = [&](std::uint64_t position) {
+  const auto find = [&](std::uint64_t position) {
     return std::lower_bound(points.begin(), points.end(), position,
-                            [](const Point& point, std::uint64_t value) { return point.at < value; })
-        ->crc;
+                            [](const Point& point, std::uint64_t value) { return point.at < value; });
   };
   for (const Group& group : groups) {
     const std::uint64_t start = batch[order_[group.first]].start;
-    const std::uint32_t before = crc_at(start);
+    const std::uint32_t before = find(start)->crc;
+    const bool many = (group.last - group.first) * 16 > points.size();
+    auto end = find(batch[order_[group.first]].offset);
     for (std::size_t i = group.first; i < group.last; ++i) {
       Candidate& candidate = batch[order_[i]];
-      const std::uint32_t shifted = crc_shift(before, candidate.offset - start);
-      candidate.good = (crc_at(candidate.offset) ^ shifted) == candidate.trailer.checksum;
+      if (many) {
+        while (end->at != candidate.offset) ++end;
+      } else {
+        end = find(candidate.offset);
+      }
+      const std::uint32_t shifted = before == 0 ? 0 : crc_shift(before, candidate.offset - start);
+      candidate.good = (end->crc ^ shifted) == candidate.trailer.checksum;
     }
   }
   return {};

@@ -33,6 +33,9 @@ class ChecksumTest {
   /// Sets `good` of each.
   [[nodiscard]] Result<void> run(std::span<Candidate> batch);
 
+  /// Sets `good` at once if the payload is short and not too many were: whole records need no batch. False if not.
+  [[nodiscard]] Result<bool> run_short(Candidate& candidate);
+
  private:
   // Candidates of one start: [first, last) of `order_`, by ascending offset.
   struct Group {
@@ -51,6 +54,7 @@ class ChecksumTest {
   Reader& reader_;
   std::vector<std::uint32_t> order_;
   std::uint64_t credit_;  // bytes that may still be checksummed for single candidates
+  std::uint64_t short_credit_;
   std::uint64_t stride_;
   std::vector<std::uint32_t> known_{0};  // checksums of the first i * stride_ bytes of the file
 };
@@ -66,6 +70,10 @@ class CandidateScan {
 
   [[nodiscard]] bool done() const noexcept { return next_ <= low_; }
   [[nodiscard]] std::uint64_t position() const noexcept { return next_; }
+  /// Leaves out the tails above this one.
+  void skip_to(std::uint64_t tail) noexcept {
+    if (tail < next_) next_ = tail;
+  }
 
   /// Calls `on_candidate(const Candidate&)` for each place where a record is possible by its offsets and the trailer is
   /// not zero (with `zeros`: also where it is), until it returns false, or after about a window of bytes.

@@ -169,10 +169,23 @@ Result<bool> TailSearch::has_intact(std::uint64_t high, std::uint64_t alignment)
   for (std::size_t limit = 16; !scan.done(); limit = next_batch(limit)) {
     batch.clear();
     while (!scan.done() && batch.size() < limit) {
+      bool intact = false;
+      Result<void> failed;
       auto scanned = scan.some(false, [&](const Candidate& candidate) {
         batch.push_back(candidate);
-        return batch.size() < limit;
+        auto tested = test.run_short(batch.back());
+        if (!tested.ok()) {
+          failed = std::move(tested.error());
+          return false;
+        }
+        if (*tested) {
+          intact = batch.back().good;
+          batch.pop_back();
+        }
+        return !intact && batch.size() < limit;
       });
+      if (!failed.ok()) return std::move(failed.error());
+      if (intact) return true;
       if (!scanned.ok()) return std::move(scanned.error());
       if (!pace.at(high - scan.position())) return Pace::error();
     }
