@@ -76,6 +76,8 @@ Result<bool> TailSearch::holds(const Candidate& candidate, std::uint64_t base, s
 }
 
 Result<std::uint64_t> TailSearch::find(std::uint64_t low, std::uint64_t base, std::uint64_t alignment) {
+  // A first record is the same in every layout: the search in the newest one, which comes first, has settled it.
+  const bool first_records = alignment == kPayloadAlignment;
   ChainMemo memo(memo_entries(size_));
   ChecksumTest test(checksummer_);
   CandidateScan scan(scanner_, std::max(low, base), size_, alignment);
@@ -86,6 +88,7 @@ Result<std::uint64_t> TailSearch::find(std::uint64_t low, std::uint64_t base, st
     batch.clear();
     while (!scan.done() && batch.size() < limit) {
       auto scanned = scan.some(false, [&](const Candidate& candidate) {
+        if (candidate.trailer.prev == 0 && !first_records) return true;
         auto held = holds(candidate, base, alignment, false, memo);
         if (!held.ok()) {
           failed = std::move(held.error());
