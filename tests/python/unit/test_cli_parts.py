@@ -188,13 +188,19 @@ def kinds(root: type[errors.SimdriveError]) -> Iterable[type[errors.SimdriveErro
         yield from kinds(kind)
 
 
-EXPECTED = {
+EXPECTED: dict[int, set[type[errors.SimdriveError]]] = {
     failures.USAGE: {
         errors.ConfigurationError,
         errors.InvalidKeyError,
         errors.InvalidValueError,
         errors.OutOfMemoryError,
+        errors.StorageFullError,
+        errors.StoreError,
+        errors.StoreLockedError,
+        errors.StoreNotFoundError,
+        errors.StoreReadOnlyError,
     },
+    failures.DAMAGED: {errors.StoreCorruptError, errors.StoreFormatError},
     failures.CONNECTION: {*kinds(errors.ConnectionError)},
     failures.TIMEOUT: {*kinds(errors.TimeoutError), errors.OverloadError},
     failures.SERVER: {errors.ProtocolError, errors.ServerError, errors.UnsupportedOperationError},

@@ -424,6 +424,13 @@ PARENTS: dict[str, tuple[type[BaseException], ...]] = {
     "ProtocolError": (simdrive.SimdriveError,),
     "ServerError": (simdrive.SimdriveError, OSError),
     "OverloadError": (simdrive.SimdriveError,),
+    "StoreError": (simdrive.SimdriveError, OSError),
+    "StoreNotFoundError": (simdrive.StoreError,),
+    "StoreReadOnlyError": (simdrive.StoreError,),
+    "StoreLockedError": (simdrive.StoreError,),
+    "StoreCorruptError": (simdrive.StoreError,),
+    "StoreFormatError": (simdrive.StoreError,),
+    "StorageFullError": (simdrive.SimdriveError, OSError),
 }
 
 
