@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import builtins
 from enum import IntEnum
+from errno import ENOSPC
 
 __all__ = [
     "BufferTooSmallError",
@@ -27,6 +28,13 @@ __all__ = [
     "ProtocolMismatchError",
     "ServerError",
     "SimdriveError",
+    "StorageFullError",
+    "StoreCorruptError",
+    "StoreError",
+    "StoreFormatError",
+    "StoreLockedError",
+    "StoreNotFoundError",
+    "StoreReadOnlyError",
     "UnsupportedOperationError",
 ]
 
@@ -144,6 +152,40 @@ class ServerError(SimdriveError, OSError):
     message: str = ""
 
 
+class StoreError(SimdriveError, OSError):
+    """Reading or writing a store failed; ``errno`` says why, where the system refused something."""
+
+
+class StoreNotFoundError(StoreError):
+    """There is no store at the path."""
+
+
+class StoreLockedError(StoreError):
+    """Another handle, of this process or another, has the store open for writing."""
+
+
+class StoreCorruptError(StoreError):
+    """A checksum or a link of the store does not match, or the file ends early.
+
+    Attributes:
+        offset: where in the file, in bytes, or ``None``.
+    """
+
+    offset: int | None = None
+
+
+class StoreFormatError(StoreError):
+    """The file is no store, or one of an older layout. It was not changed."""
+
+
+class StoreReadOnlyError(StoreError):
+    """The store was opened for reading, or stopped writing after a failure that it could not take back."""
+
+
+class StorageFullError(SimdriveError, OSError):
+    """The disk, a quota or a limit on file sizes leaves no room. Nothing was stored; ``errno`` is ``ENOSPC``."""
+
+
 class OverloadError(SimdriveError):
     """Too many calls were in flight until the deadline of this one."""
 
@@ -168,7 +210,15 @@ class Code(IntEnum):
     unsupported = 15
     overload = 16
     interrupted = 17
-    internal = 18
+    store_not_found = 18
+    store_locked = 19
+    store_corrupt = 20
+    store_format = 21
+    storage_full = 22
+    store_error = 23
+    store_read_only = 24
+    key_not_found = 25
+    internal = 26
 
 
 # What is raised for each code, and what to do about it.
@@ -190,6 +240,14 @@ EXCEPTIONS: dict[Code, tuple[type[SimdriveError], str]] = {
     Code.unsupported: (UnsupportedOperationError, "use a server that knows it"),
     Code.overload: (OverloadError, "make fewer calls at once, or raise max_inflight and max_inflight_bytes"),
     Code.interrupted: (SimdriveError, ""),
+    Code.store_not_found: (StoreNotFoundError, "check the path, or create the store"),
+    Code.store_locked: (StoreLockedError, "close the other writer, or open for reading only"),
+    Code.store_corrupt: (StoreCorruptError, "see verify() and recover()"),
+    Code.store_format: (StoreFormatError, "check the path"),
+    Code.storage_full: (StorageFullError, "free some space and try again"),
+    Code.store_error: (StoreError, ""),
+    Code.store_read_only: (StoreReadOnlyError, "open it for appending; after a failed write or sync, open it anew"),
+    Code.key_not_found: (KeyNotFoundError, ""),
     Code.internal: (SimdriveError, "this is a bug in simdrive; please report it"),
 }
 
@@ -207,6 +265,8 @@ def make_error(
     elapsed: float = 0.0,
     attempts: int = 1,
     cause: SimdriveError | None = None,
+    system_code: int = 0,
+    offset: int | None = None,
 ) -> SimdriveError:
     """The exception for a failure that the core reported.
 
@@ -220,6 +280,8 @@ def make_error(
         elapsed: seconds that the call took.
         attempts: how often the request was tried.
         cause: the failure behind this one; becomes its ``__cause__``.
+        system_code: the errno of the system call on a file that failed, or 0.
+        offset: where in the file a store is damaged.
     """
     known = Code(code)
     kind, advice = EXCEPTIONS[known]
@@ -247,4 +309,10 @@ def make_error(
         error.sent = outcome_unknown
     if isinstance(error, ServerError):
         error.message = detail
+    if isinstance(error, StorageFullError):
+        error.errno = ENOSPC
+    elif isinstance(error, StoreError):
+        error.errno = system_code or None
+        if isinstance(error, StoreCorruptError):
+            error.offset = offset
     return error

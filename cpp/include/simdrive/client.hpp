@@ -11,6 +11,7 @@
 
 #include "simdrive/bytes.hpp"
 #include "simdrive/error.hpp"
+#include "simdrive/progress.hpp"
 
 namespace simdrive {
 
@@ -66,21 +67,6 @@ struct Options {
   /// Longest random wait before the first reconnect after the server ended the connection: its other clients lost
   /// theirs in the same moment.
   double reconnect_spread = 1.0;
-};
-
-/// Lets a wait end early: asked about ten times a second while a call waits, and after each signal that reaches it.
-struct Interrupt {
-  void* context = nullptr;
-  /// Must not throw. Returns true when the call is to end with `Errc::interrupted`. Null: never.
-  bool (*requested)(void* context) = nullptr;
-};
-
-/// Told how far a call's transfer is: about ten times a second while it moves, on the thread that made the call.
-struct Progress {
-  void* context = nullptr;
-  /// Bytes sent of a write, bytes received of a read, and how many there will be (0: not known yet). Must not throw.
-  /// False: the call is to end with `Errc::interrupted`. Null: nobody is told.
-  bool (*report)(void* context, std::uint64_t done, std::uint64_t total) = nullptr;
 };
 
 struct CallOptions {

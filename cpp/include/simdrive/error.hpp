@@ -46,6 +46,22 @@ enum class Errc : std::uint8_t {
   overload,
   /// A signal handler of the caller asked for the call to end.
   interrupted,
+  /// There is no store at the path.
+  store_not_found,
+  /// Another handle has the store open for writing.
+  store_locked,
+  /// A checksum or a link of the store does not match, or the file ends early.
+  store_corrupt,
+  /// The file is no store, or one of an older layout.
+  store_format,
+  /// The disk, a quota or a limit on file sizes leaves no room. Nothing was stored.
+  storage_full,
+  /// Reading or writing the store failed.
+  store_error,
+  /// The store was opened for reading, or stopped writing after a failure that it could not take back.
+  store_read_only,
+  /// There is no entry under the key that is to be renamed, copied or moved.
+  key_not_found,
   /// The library is at fault; please report it.
   internal,
 };
@@ -68,7 +84,8 @@ struct Error {
   Errc code = Errc::internal;
   std::string detail;
   Outcome outcome = Outcome::not_applied;
-  /// Byte offset of the fault where a decoder found it; index of the item of a batch that was refused; else 0.
+  /// Byte offset of the fault where a decoder found it, or in the file; index of the item of a batch that was refused;
+  /// else 0.
   std::uint64_t offset = 0;
   /// Seconds from the start of the call to the failure, else 0.
   double elapsed = 0;
@@ -81,6 +98,8 @@ struct Error {
   bool try_later = false;
   /// Seconds that it asked to wait for, or 0.
   double retry_after = 0;
+  /// errno of the system call on a file that failed (on Windows what comes nearest), else 0.
+  int system_code = 0;
 };
 
 /// A value or an `Error`. Like `std::expected`, which C++20 does not have yet.

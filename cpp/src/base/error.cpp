@@ -21,6 +21,14 @@ std::string_view to_string(Errc code) noexcept {
     case Errc::unsupported: return "unsupported";
     case Errc::overload: return "overload";
     case Errc::interrupted: return "interrupted";
+    case Errc::store_not_found: return "store_not_found";
+    case Errc::store_locked: return "store_locked";
+    case Errc::store_corrupt: return "store_corrupt";
+    case Errc::store_format: return "store_format";
+    case Errc::storage_full: return "storage_full";
+    case Errc::store_error: return "store_error";
+    case Errc::store_read_only: return "store_read_only";
+    case Errc::key_not_found: return "key_not_found";
     case Errc::internal: return "internal";
   }
   return "unknown";

@@ -12,7 +12,7 @@ USAGE = 2  # and what this machine refuses: files, memory
 CONNECTION = 3
 TIMEOUT = 4
 SERVER = 5
-DAMAGED = 6  # for the commands on store files, which are still to come
+DAMAGED = 6
 INTERNAL = 70
 INTERRUPTED = 130
 BROKEN_PIPE = 141
@@ -31,6 +31,12 @@ _KINDS: list[tuple[type[errors.SimdriveError], int, str]] = [
     (errors.InvalidKeyError, USAGE, "use a shorter key"),
     (errors.InvalidValueError, USAGE, "the store takes neither empty values nor the single byte 00"),
     (errors.OutOfMemoryError, USAGE, "free memory, or ask for less at a time"),
+    (errors.StoreCorruptError, DAMAGED, "what is intact can still be read; nothing was changed"),
+    (errors.StoreFormatError, DAMAGED, "check the path; the file was not changed"),
+    (errors.StoreNotFoundError, USAGE, "check the path"),
+    (errors.StoreLockedError, USAGE, "end the program that writes to the store, or use a copy"),
+    (errors.StoreError, USAGE, "check the path, its permissions and the disk"),
+    (errors.StorageFullError, USAGE, "free some space and try again"),
     (errors.UnsupportedOperationError, SERVER, "use a server that knows the method"),
     (errors.ProtocolError, SERVER, "check that --url names a SIMD R Drive server and nothing alters what it sends"),
     (errors.ServerError, SERVER, "see the server's log"),

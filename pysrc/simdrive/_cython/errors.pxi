@@ -22,6 +22,8 @@ cdef object error_object(const Error& e, str op, str endpoint, object key):
         outcome_unknown=e.outcome == Outcome.unknown,
         elapsed=e.elapsed,
         attempts=e.attempts,
+        system_code=e.system_code,
+        offset=e.offset,
         cause=None if e.cause.empty() else _make_error(
             <int> e.cause_code, e.cause.decode("utf-8", "replace"), op=op, endpoint=endpoint
         ),
@@ -55,5 +57,5 @@ cdef int raise_unexpected() except *:
     cdef string text = simdrive_current_exception()
     what = text.decode("utf-8", "replace")
     if what == "out of memory":
-        raise _make_error(5, what)
-    raise _make_error(18, what)
+        raise _make_error(<int> Errc.out_of_memory, what)
+    raise _make_error(<int> Errc.internal, what)

@@ -424,6 +424,12 @@ PARENTS: dict[str, tuple[type[BaseException], ...]] = {
     "ProtocolError": (simdrive.SimdriveError,),
     "ServerError": (simdrive.SimdriveError, OSError),
     "OverloadError": (simdrive.SimdriveError,),
+    "StoreError": (simdrive.SimdriveError, OSError),
+    "StoreNotFoundError": (simdrive.StoreError,),
+    "StoreLockedError": (simdrive.StoreError,),
+    "StoreCorruptError": (simdrive.StoreError,),
+    "StoreFormatError": (simdrive.StoreError,),
+    "StorageFullError": (simdrive.SimdriveError, OSError),
 }
 
 

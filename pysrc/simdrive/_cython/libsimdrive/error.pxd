@@ -8,6 +8,8 @@ cdef extern from "simdrive/error.hpp" namespace "simdrive" nogil:
         invalid_value
         buffer_too_small
         interrupted
+        internal
+        out_of_memory
 
     cdef enum class Outcome "simdrive::Outcome":
         not_applied
@@ -23,3 +25,4 @@ cdef extern from "simdrive/error.hpp" namespace "simdrive" nogil:
         uint32_t attempts
         string cause
         Errc cause_code
+        int system_code

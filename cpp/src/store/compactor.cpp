@@ -1,0 +1,191 @@
+#include "store/compactor.hpp"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "store/appender.hpp"
+#include "store/recovery.hpp"
+#include "store/salvage.hpp"
+#include "store/syncer.hpp"
+
+namespace simdrive::store {
+
+namespace {
+
+constexpr std::size_t kBatchEntries = 512;
+constexpr std::uint64_t kBatchBytes = std::uint64_t{1} << 20;
+// Payloads above this are copied in pieces.
+constexpr std::uint64_t kBufferBytes = std::uint64_t{1} << 20;
+
+class CountOnly final : public RecordVisitor {
+ public:
+  void restart() override {}
+  [[nodiscard]] Result<void> records(std::span<const RecordRef> /*batch*/) override { return {}; }
+};
+
+/// A record's payload in another file, as the source of a stream.
+class PayloadSource {
+ public:
+  PayloadSource(File& file, const Record& record) noexcept : file_(file), at_(record.start), end_(record.offset) {}
+
+  [[nodiscard]] StreamSource source() noexcept { return {this, &PayloadSource::read}; }
+  [[nodiscard]] const std::optional<Error>& error() const noexcept { return error_; }
+
+ private:
+  static std::int64_t read(void* context, std::uint8_t* buffer, std::size_t size) {
+    auto& self = *static_cast<PayloadSource*>(context);
+    const auto n = static_cast<std::size_t>(std::min<std::uint64_t>(size, self.end_ - self.at_));
+    if (n == 0) return 0;
+    if (Result<void> done = read_exactly(self.file_, self.at_, {buffer, n}); !done) {
+      self.error_ = std::move(done).error();
+      return -1;
+    }
+    self.at_ += n;
+    return static_cast<std::int64_t>(n);
+  }
+
+  File& file_;
+  std::uint64_t at_;
+  std::uint64_t end_;
+  std::optional<Error> error_;
+};
+
+Result<void> copy_record(File& from, const Record& record, Appender& to, Bytes& buffer) {
+  const std::uint64_t size = record.offset - record.start;
+  if (size > kBufferBytes) {
+    PayloadSource payload(from, record);
+    Result<void> done = to.append_stream(record.trailer.hash, payload.source());
+    return payload.error() ? Result<void>(*payload.error()) : done;
+  }
+  buffer.resize(static_cast<std::size_t>(size));
+  if (Result<void> read = read_exactly(from, record.start, buffer); !read) return read;
+  return to.append(record.trailer.hash, buffer);
+}
+
+store::Progress told_to(Ticker& ticker) {
+  return [&ticker](std::uint64_t done, std::uint64_t total) { return ticker.at(done, total).ok(); };
+}
+
+}  // namespace
+
+Result<Copied> copy_live(LiveWalk& walk, const std::shared_ptr<File>& file, Index* index, const std::string& path,
+                         std::uint64_t total, const simdrive::Progress& progress) {
+  Appender to(file, 0);
+  Ticker ticker(progress);
+  Copied copied;
+  std::uint64_t done = 0;
+  std::vector<Entry> entries;
+  std::vector<HashedPayload> records;
+  std::vector<std::uint64_t> offsets(kBatchEntries);
+  std::vector<std::uint64_t> hashes;
+  for (bool more = true; more;) {
+    entries.clear();
+    records.clear();
+    hashes.clear();
+    for (std::uint64_t bytes = 0; bytes < kBatchBytes && entries.size() < kBatchEntries;) {
+      Entry entry;
+      const Result<bool> found = walk.next(entry);
+      if (!found) return found.error();
+      more = *found;
+      if (!more) break;
+      if (Result<void> good = check_entry(entry, path); !good) return std::move(good).error();
+      bytes += entry.file_size();
+      hashes.push_back(entry.key_hash());
+      records.push_back({entry.key_hash(), entry.payload()});
+      entries.push_back(std::move(entry));
+      done += entries.back().file_size();
+    }
+    if (Result<void> written = to.append_all(records, offsets); !written) return std::move(written).error();
+    for (std::size_t i = 0; index != nullptr && i < records.size(); ++i) {
+      if (const auto set = index->set(hashes[i], offsets[i]); !set) return set.error();
+    }
+    copied.entries += records.size();
+    if (Result<void> told = ticker.at(more ? std::min(done, total) : total, total); !told) {
+      return std::move(told).error();
+    }
+  }
+  copied.tail = to.tail();
+  return copied;
+}
+
+Result<void> put_in_place(FileSystem& files, File& file, const std::string& from, const std::string& to,
+                          bool& replaced) {
+  if (Result<void> synced = file.sync_all(); !synced) return synced;
+  if (Result<void> renamed = files.rename_over(from, to); !renamed) return renamed;
+  replaced = true;
+  return files.sync_directory(to);
+}
+
+Result<RecoverReport> recover_file(FileSystem& files, File& file, const std::string& path, bool lock,
+                                   const simdrive::Progress& progress, std::shared_ptr<File>& fresh) {
+  RecoverReport report;
+  const Result<std::uint64_t> size = file.size();
+  if (!size) return size.error();
+  if (*size == 0) return report;
+  FileSource source(file, *size);
+  Ticker ticker(progress);
+  CountOnly visitor;
+  const Result<Plan> plan = recover(source, read_mark(files, path), visitor,
+                                    {.check = Check::all, .permit_loss = true, .progress = told_to(ticker)});
+  if (!plan) return plan.error();
+  if (plan->action == Action::refuse && plan->refusal == Refusal::format) {
+    return Error{.code = Errc::store_format,
+                 .detail = "recover " + quoted_path(path) + ": " + plan->reason + "; it is left as it is"};
+  }
+  if (plan->tail == *size && plan->bad_checksums == 0 && plan->dropped_records == 0) {
+    report.kept_bytes = *size;
+    report.entries = plan->records;
+    return report;
+  }
+
+  std::vector<Record> records;
+  const Layout layout = plan->layout == Layout::mixed ? Layout::aligned64 : plan->layout;
+  const Result<SalvageReport> salvaged =
+      salvage(source, {.layout = layout, .progress = told_to(ticker)}, [&](std::span<const Record> found) {
+        records.insert(records.end(), found.begin(), found.end());
+        return Result<void>();
+      });
+  if (!salvaged) return salvaged.error();
+  if (records.empty()) {
+    return Error{.code = Errc::store_format,
+                 .detail = "recover " + quoted_path(path) + ": there is not one good entry; it is left as it is"};
+  }
+  const std::string side_path = path + kRecoverSuffix;
+  Result<std::shared_ptr<File>> made = make_side_file(files, side_path);
+  if (!made) return std::move(made).error();
+  bool replaced = false;
+  const auto build = [&]() -> Result<void> {
+    if (lock) {
+      if (Result<void> locked = (*made)->try_lock_exclusive(); !locked) return locked;
+    }
+    Appender to(*made, 0);
+    Bytes buffer;
+    for (std::size_t i = records.size(); i-- > 0;) {  // they came newest first
+      if (Result<void> copied = copy_record(file, records[i], to, buffer); !copied) return copied;
+      if (Result<void> told = ticker.at(records.size() - i, records.size()); !told) return told;
+    }
+    Result<std::string> kept = keep_copy(files, file, 0, *size, path + ".damaged");
+    if (!kept) return std::move(kept).error();
+    report.backup_path = std::move(kept).value();
+    report.kept_bytes = to.tail();
+    report.dropped_bytes = salvaged->lost_bytes;
+    report.entries = records.size();
+    if (Result<void> placed = put_in_place(files, **made, side_path, path, replaced); !placed) return placed;
+    (void)MarkFile(files, path).write(**made, to.tail());  // without it, opening checks the whole file
+    return {};
+  };
+  Result<void> built = build();
+  if (replaced) fresh = *made;
+  if (!built) {
+    if (!replaced) {
+      made->reset();
+      (void)files.remove(side_path);
+    }
+    return std::move(built).error();
+  }
+  return report;
+}
+
+}  // namespace simdrive::store

@@ -1,0 +1,156 @@
+#include "store/engine.hpp"
+
+#include <cmath>
+#include <utility>
+
+#include "store/file_memory.hpp"
+#include "store/fork.hpp"
+
+namespace simdrive::store {
+
+namespace {
+
+constexpr double kIntervalMax = 3600;
+
+Result<void> check_options(const std::string& path, const StoreOptions& options) {
+  std::string fault;
+  if (options.mode != StoreMode::read && options.mode != StoreMode::append) fault = "mode is none of read and append";
+  if (options.sync > StoreSync::always) fault = "sync is none of none, batch and always";
+  if (!(options.sync_interval > 0 && options.sync_interval <= kIntervalMax)) {
+    fault = "sync_interval must be above 0 and at most 3600 seconds";
+  }
+  if (path.empty()) fault = "the path is empty";
+  if (fault.empty()) return {};
+  return Error{.code = Errc::configuration, .detail = "open " + quoted_path(path) + ": " + fault};
+}
+
+}  // namespace
+
+Engine::Engine(std::string path, const StoreOptions& options, std::unique_ptr<FileSystem> owned)
+    : path_(std::move(path)),
+      name_(quoted_path(path_)),
+      options_(options),
+      owned_files_(std::move(owned)),
+      files_(owned_files_ != nullptr    ? *owned_files_
+             : options.files != nullptr ? *options.files
+                                        : system_files()),
+      forks_(fork_count()),
+      syncer_(std::make_unique<Syncer>(options, files_, path_)) {}
+
+Result<std::shared_ptr<Engine>> Engine::open(std::string path, const StoreOptions& options,
+                                             std::unique_ptr<FileSystem> owned) {
+  if (Result<void> good = check_options(path, options); !good) return std::move(good).error();
+  const std::shared_ptr<Engine> engine(new Engine(std::move(path), options, std::move(owned)));
+  Result<Opened> opened = open_store(engine->files_, engine->path_, options, engine->epoch_);
+  if (!opened) return std::move(opened).error();
+  engine->report_ = std::move(opened->report);
+  const Lock lock(engine->append_mutex_);
+  if (Result<void> done = engine->install(std::move(opened->generation)); !done) return std::move(done).error();
+  return engine;
+}
+
+Engine::~Engine() {
+  (void)close();
+  delete current_.exchange(nullptr, std::memory_order_acq_rel);  // a child of fork() only
+}
+
+bool Engine::forked() const noexcept { return fork_count() != forks_; }
+
+// In a child of fork() the lock may be that of a thread that does not exist here, and would never come free.
+Engine::Lock Engine::lock_state() const {
+  if (forked()) return Lock(state_mutex_, std::try_to_lock);
+  return Lock(state_mutex_);
+}
+
+void Engine::publish(View* fresh) const {
+  View* const old = current_.exchange(fresh, std::memory_order_acq_rel);
+  if (old != nullptr) epoch_.retire(*old);
+}
+
+Result<void> Engine::install(std::unique_ptr<Generation> fresh) {
+  std::shared_ptr<Generation> generation = std::move(fresh);
+  const std::uint64_t tail = generation->tail.load(std::memory_order_relaxed);
+  // Readers map what they find unmapped, so there is no harm if there is no address space now.
+  Result<Mapping> mapped = generation->file->map(tail);
+  Mapping mapping = mapped ? std::move(mapped).value() : Mapping();
+  const std::uint64_t covered = mapping ? covered_by(*generation->file, mapping, tail) : 0;
+  auto view = std::make_unique<View>(generation, std::move(mapping), covered);
+  if (options_.mode == StoreMode::append) {
+    appender_.emplace(generation->file, tail);
+    syncer_->attach(generation->file, tail);
+  }
+  generation_ = std::move(generation);
+  const Lock lock(state_mutex_);
+  publish(view.release());
+  return {};
+}
+
+Result<void> Engine::flush() {
+  if (options_.mode == StoreMode::read) return closed() ? Result<void>(closed_error()) : Result<void>();
+  Result<Lock> lock = lock_for_writing();
+  if (!lock) return std::move(lock).error();
+  const std::uint64_t number = syncer_->appended(appender_->tail());
+  lock->unlock();
+  return syncer_->wait_for(number);
+}
+
+Result<void> Engine::close() {
+  if (forked()) {  // what other threads held when the process was copied is held for ever here
+    (void)syncer_.release();
+    // The lock on the file is the parent's, too: closing it leaves it to the parent.
+    delete current_.exchange(nullptr, std::memory_order_acq_rel);
+    return {};
+  }
+  const Lock lock(append_mutex_);
+  if (closed()) return {};
+  Result<void> result;
+  if (options_.mode == StoreMode::append) {
+    syncer_->stop();
+    if (options_.sync != StoreSync::none) result = syncer_->drain();
+    syncer_->attach(nullptr, 0);
+    if (options_.lock) generation_->file->unlock();  // a reader at work may keep the file open a little longer
+    appender_.reset();
+  }
+  generation_.reset();
+  const Lock state(state_mutex_);
+  publish(nullptr);
+  return result;
+}
+
+Error Engine::closed_error() const {
+  return Error{.code = Errc::closed, .detail = "the store " + name_ + " is closed"};
+}
+
+std::uint64_t Engine::tail() const noexcept {
+  const Epoch::Guard guard = epoch_.enter();
+  const View* const view = current_.load(std::memory_order_acquire);
+  return view == nullptr ? 0 : view->generation->tail.load(std::memory_order_acquire);
+}
+
+std::uint64_t Engine::generation() const noexcept {
+  const Epoch::Guard guard = epoch_.enter();
+  const View* const view = current_.load(std::memory_order_acquire);
+  return view == nullptr ? 0 : view->generation->number;
+}
+
+bool Engine::read_only() const {
+  return options_.mode == StoreMode::read || forked() || broken_.load(std::memory_order_relaxed) || syncer_->failed();
+}
+
+bool Engine::same_file(const Engine& other) const {
+  if (this == &other) return true;
+  if (owned_files_ != nullptr || other.owned_files_ != nullptr || &files_ != &other.files_) return false;
+  if (path_ == other.path_) return true;
+  const Result<FileStat> mine = files_.stat(path_);
+  const Result<FileStat> others = files_.stat(other.path_);
+  return mine && others && mine->identity == others->identity;
+}
+
+Result<std::uint64_t> Engine::file_size() const {
+  if (closed()) return closed_error();
+  const Result<FileStat> found = files_.stat(path_);
+  if (!found) return found.error();
+  return found->size;
+}
+
+}  // namespace simdrive::store

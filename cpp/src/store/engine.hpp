@@ -1,0 +1,124 @@
+// The store behind Store: one append lock for writers, an epoch for readers, and what both share.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "simdrive/error.hpp"
+#include "simdrive/store.hpp"
+#include "store/appender.hpp"
+#include "store/epoch.hpp"
+#include "store/file.hpp"
+#include "store/opener.hpp"
+#include "store/snapshot.hpp"
+#include "store/syncer.hpp"
+#include "store/view.hpp"
+
+namespace simdrive::store {
+
+/// Any thread, as Store says. May throw std::bad_alloc, which leaves it as it was.
+class Engine {
+ public:
+  /// `owned` is the file system of a store in memory, else null.
+  static Result<std::shared_ptr<Engine>> open(std::string path, const StoreOptions& options,
+                                              std::unique_ptr<FileSystem> owned = nullptr);
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+  ~Engine();
+
+  // ---- Writing (engine_write.cpp). The new tail, or the error. ----
+  Result<std::uint64_t> write(std::uint64_t hash, BytesView payload);
+  Result<std::uint64_t> batch_write(std::span<const HashedPayload> records, bool allow_null);
+  Result<std::uint64_t> write_stream(std::uint64_t hash, const StreamSource& source);
+  Result<std::uint64_t> erase(std::span<const std::uint64_t> hashes);
+  Result<std::uint64_t> rename(std::uint64_t from, std::uint64_t to);
+  Result<void> flush();
+  Result<void> close();
+
+  // ---- Reading (engine_read.cpp) ----
+  Result<bool> read(std::uint64_t hash, Entry& entry) const;
+  Result<std::vector<std::optional<Entry>>> batch_read(std::span<const std::uint64_t> hashes) const;
+  Result<bool> read_last(Entry& entry) const;
+  Result<bool> exists(std::uint64_t hash) const;
+  Result<std::uint64_t> size() const;
+  Result<LiveWalk> walk() const;
+  Result<std::uint64_t> file_size() const;
+  [[nodiscard]] std::uint64_t tail() const noexcept;
+  [[nodiscard]] std::uint64_t generation() const noexcept;
+  [[nodiscard]] bool read_only() const;
+  [[nodiscard]] bool closed() const noexcept { return current_.load(std::memory_order_acquire) == nullptr; }
+
+  // ---- Looking after the file (engine_file.cpp) ----
+  Result<CompactResult> compact(const simdrive::Progress& progress);
+  Result<CompactResult> compact_to(const std::string& target, const simdrive::Progress& progress) const;
+  Result<simdrive::VerifyReport> verify(const simdrive::Progress& progress) const;
+  Result<RecoverReport> recover(const simdrive::Progress& progress);
+  Result<std::uint64_t> refresh();
+
+  [[nodiscard]] const std::string& path() const noexcept { return path_; }
+  [[nodiscard]] const StoreOptions& options() const noexcept { return options_; }
+  [[nodiscard]] const OpenReport& opened() const noexcept { return report_; }
+  [[nodiscard]] FileSystem& files() const noexcept { return files_; }
+  /// Whether both stores are one file.
+  [[nodiscard]] bool same_file(const Engine& other) const;
+
+ private:
+  using Lock = std::unique_lock<std::mutex>;
+
+  Engine(std::string path, const StoreOptions& options, std::unique_ptr<FileSystem> owned);
+
+  // Under the append lock:
+  [[nodiscard]] Result<Lock> lock_for_writing();
+  [[nodiscard]] Result<void> writable() const;
+  [[nodiscard]] Result<void> prepare(std::span<const std::uint64_t> hashes);
+  [[nodiscard]] Error failed_append(Error error);
+  void apply(std::span<const HashedPayload> records, std::span<const std::uint64_t> offsets);
+  [[nodiscard]] Result<std::uint64_t> commit(Lock lock);
+  [[nodiscard]] Result<std::uint64_t> append_records(Lock lock, std::span<const HashedPayload> records);
+  [[nodiscard]] Result<bool> add_new_records(std::uint64_t size);
+  /// Goes on with another file, or with the first.
+  [[nodiscard]] Result<void> install(std::unique_ptr<Generation> fresh);
+
+  // Readers, with a guard:
+  [[nodiscard]] Result<const View*> cover(const View& view, std::uint64_t end) const;
+  [[nodiscard]] Result<Mapping> mapping_of(const std::shared_ptr<Generation>& generation, std::uint64_t end) const;
+  [[nodiscard]] Result<std::shared_ptr<Generation>> generation_now() const;
+  [[nodiscard]] Result<bool> fill(const View& view, std::uint64_t offset, std::uint64_t hash, Entry& entry) const;
+  [[nodiscard]] bool forked() const noexcept;
+  [[nodiscard]] Lock lock_state() const;
+  void publish(View* fresh) const;
+  [[nodiscard]] Error closed_error() const;
+  [[nodiscard]] Error busy_at_fork_error() const;
+
+  const std::string path_;
+  const std::string name_;  // for messages
+  StoreOptions options_;
+  const std::unique_ptr<FileSystem> owned_files_;
+  FileSystem& files_;
+  const std::uint64_t forks_;
+  OpenReport report_;
+
+  mutable Epoch epoch_;  // outlives everything that is retired
+  mutable std::atomic<View*> current_{nullptr};
+  // Held to change what readers see: the index, the view, and what is retired of both. Never during I/O.
+  mutable std::mutex state_mutex_;
+  mutable std::atomic<std::uint64_t> changes_{0};  // odd while the index is being changed
+
+  // One writer at a time. Comes before state_mutex_.
+  mutable std::mutex append_mutex_;
+  std::shared_ptr<Generation> generation_;
+  std::optional<Appender> appender_;  // mode append
+  std::vector<std::uint64_t> hashes_;
+  std::vector<std::uint64_t> offsets_;
+  std::atomic<bool> broken_{false};  // a write could not be taken back
+  std::unique_ptr<Syncer> syncer_;   // of its own, so that a child of fork() can leave it where it is
+};
+
+}  // namespace simdrive::store

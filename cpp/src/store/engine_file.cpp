@@ -1,0 +1,204 @@
+#include <algorithm>
+#include <utility>
+
+#include "store/compactor.hpp"
+#include "store/engine.hpp"
+#include "store/reader.hpp"
+
+namespace simdrive::store {
+
+namespace {
+
+constexpr std::size_t kBadMax = 1000;
+
+}  // namespace
+
+Result<CompactResult> Engine::compact(const simdrive::Progress& progress) {
+  const Result<Lock> lock = lock_for_writing();
+  if (!lock) return lock.error();
+  CompactResult result{.before = appender_->tail()};
+  Result<LiveWalk> walk = this->walk();
+  if (!walk) return std::move(walk).error();
+  const std::string side_path = path_ + kCompactSuffix;
+  Result<std::shared_ptr<File>> made = make_side_file(files_, side_path);
+  if (!made) return std::move(made).error();
+  std::shared_ptr<File> file = std::move(made).value();
+  auto fresh = std::make_unique<Generation>(epoch_, file);
+  bool replaced = false;
+  const auto build = [&]() -> Result<void> {
+    // Before the path names it, so that no other writer can come in between.
+    if (options_.lock) {
+      if (Result<void> locked = file->try_lock_exclusive(); !locked) return locked;
+    }
+    fresh->index.expect(generation_->index.size());
+    const Result<Copied> copied = copy_live(*walk, file, &fresh->index, path_, result.before, progress);
+    if (!copied) return copied.error();
+    fresh->index.expect(0);
+    fresh->tail = copied->tail;
+    fresh->written = copied->tail;
+    fresh->number = generation_->number + 1;
+    result.after = copied->tail;
+    result.entries = copied->entries;
+    return put_in_place(files_, *file, side_path, path_, replaced);
+  };
+  Result<void> built = build();
+  if (!replaced) {
+    fresh.reset();
+    file.reset();
+    (void)files_.remove(side_path);
+    return built ? Error{.code = Errc::internal, .detail = "compact: nothing was replaced"} : std::move(built).error();
+  }
+  // The path names the new file, so whatever else happens, that is the one to go on with.
+  if (Result<void> installed = install(std::move(fresh)); !installed) return std::move(installed).error();
+  if (!built) {
+    syncer_->fail(built.error());  // whether the new file is there after a power failure is not known
+    return std::move(built).error();
+  }
+  (void)MarkFile(files_, path_).write(*file, result.after);  // the old mark is not true of it, and is seen not to be
+  return result;
+}
+
+Result<CompactResult> Engine::compact_to(const std::string& target, const simdrive::Progress& progress) const {
+  Result<LiveWalk> walk = this->walk();
+  if (!walk) return std::move(walk).error();
+  CompactResult result{.before = tail()};
+  Result<std::unique_ptr<File>> made = files_.open(target, {.write = true, .create = Create::exclusive});
+  if (!made) return std::move(made).error();
+  std::shared_ptr<File> file = std::move(made).value();
+  const auto build = [&]() -> Result<void> {
+    if (Result<void> locked = file->try_lock_exclusive(); !locked) return locked;
+    const Result<Copied> copied = copy_live(*walk, file, nullptr, path_, result.before, progress);
+    if (!copied) return copied.error();
+    result.after = copied->tail;
+    result.entries = copied->entries;
+    if (Result<void> synced = file->sync_all(); !synced) return synced;
+    if (Result<void> synced = files_.sync_directory(target); !synced) return synced;
+    return MarkFile(files_, target).write(*file, copied->tail);
+  };
+  if (Result<void> built = build(); !built) {
+    file.reset();
+    (void)files_.remove(target);
+    return std::move(built).error();
+  }
+  return result;
+}
+
+Result<simdrive::VerifyReport> Engine::verify(const simdrive::Progress& progress) const {
+  const Result<std::shared_ptr<Generation>> generation = generation_now();
+  if (!generation) return generation.error();
+  const std::uint64_t tail = (*generation)->tail.load(std::memory_order_acquire);
+  FileSource source(*(*generation)->file, tail);
+  Ticker ticker(progress);
+  const auto tell = [&](std::uint64_t done, std::uint64_t total) { return ticker.at(done, total).ok(); };
+  Result<VerifyReport> found = store::verify(source, tail, (*generation)->layout, tell, kBadMax);
+  if (!found) return std::move(found).error();
+  simdrive::VerifyReport report{.ok = found->complete && found->bad_count == 0,
+                                .entries = found->records,
+                                .bad = std::move(found->bad),
+                                .bad_count = found->bad_count,
+                                .tail_offset = tail};
+  std::reverse(report.bad.begin(), report.bad.end());
+  if (!found->complete) {  // what should be a record there is none
+    ++report.bad_count;
+    report.bad.insert(report.bad.begin(), found->broken_at - std::min<std::uint64_t>(found->broken_at, kTrailerBytes));
+    if (report.bad.size() > kBadMax) report.bad.pop_back();
+  }
+  return report;
+}
+
+Result<RecoverReport> Engine::recover(const simdrive::Progress& progress) {
+  const Result<Lock> lock = lock_for_writing();
+  if (!lock) return lock.error();
+  std::shared_ptr<File> file;
+  Result<RecoverReport> report = recover_file(files_, *generation_->file, path_, options_.lock, progress, file);
+  if (file == nullptr) return report;
+  // As after compact(): the path names the new file by now.
+  const Result<std::uint64_t> size = file->size();
+  if (!size) return size.error();
+  auto fresh = std::make_unique<Generation>(epoch_, file);
+  FileSource source(*file, *size);
+  IndexFiller filler(fresh->index, *size);
+  Result<WalkResult> walked = store::walk(source, *size, Layout::aligned64, filler);
+  if (!walked) return std::move(walked).error();
+  if (Result<void> done = filler.finish(epoch_, fresh->dead); !done) return std::move(done).error();
+  fresh->tail = *size;
+  fresh->written = *size;
+  fresh->number = generation_->number + 1;
+  if (Result<void> installed = install(std::move(fresh)); !installed) return std::move(installed).error();
+  if (!report) syncer_->fail(report.error());
+  return report;
+}
+
+Result<std::uint64_t> Engine::refresh() {
+  if (options_.mode == StoreMode::append) {
+    if (closed()) return closed_error();
+    return tail();
+  }
+  if (forked()) return writable().error();
+  const Lock lock(append_mutex_);
+  if (closed()) return closed_error();
+  const Result<FileStat> named = files_.stat(path_);
+  if (!named) return named.error();
+  const std::uint64_t tail = generation_->tail.load(std::memory_order_relaxed);
+  const bool replaced = named->identity != generation_->file->identity();
+  if (!replaced) {
+    const Result<std::uint64_t> size = generation_->file->size();
+    if (!size) return size.error();
+    if (*size == tail) return tail;
+    if (*size > tail && generation_->layout == Layout::aligned64) {
+      const Result<bool> added = add_new_records(*size);
+      if (!added) return added.error();
+      if (*added) return *size;
+    }
+  }
+  // Another file, one that was cut, or one at whose end a write is under way: as when it was opened.
+  Result<Opened> opened = open_store(files_, path_, options_, epoch_);
+  if (!opened) return std::move(opened).error();
+  const std::uint64_t now = opened->generation->tail.load(std::memory_order_relaxed);
+  const bool same = opened->generation->file->identity() == generation_->file->identity();
+  if (same && now == tail) return tail;
+  opened->generation->number = generation_->number + (same && now > tail ? 0 : 1);
+  if (Result<void> installed = install(std::move(opened->generation)); !installed) return std::move(installed).error();
+  return now;
+}
+
+// The records between the tail and `size`, where the last one ends. False: they do not lead to the tail, or one of them
+// is not whole yet; nothing has changed then.
+Result<bool> Engine::add_new_records(std::uint64_t size) {
+  Generation& generation = *generation_;
+  const std::uint64_t tail = generation.tail.load(std::memory_order_relaxed);
+  FileSource source(*generation.file, size);
+  Reader reader(source);
+  std::vector<Record> records;
+  for (std::uint64_t at = size; at != tail; at = records.back().trailer.prev) {
+    if (at < tail + kMinTail) return false;
+    Record record;
+    const Result<bool> found = record_at(reader, at, Layout::aligned64, record);
+    if (!found) return found.error();
+    if (!*found || record.trailer.is_zero()) return false;
+    const Result<bool> good = verify_record(reader, record);
+    if (!good) return good.error();
+    if (!*good) return false;
+    records.push_back(record);
+  }
+  std::vector<std::uint64_t> hashes;
+  for (const Record& record : records) hashes.push_back(record.trailer.hash);
+  if (Result<void> room = prepare(hashes); !room) return std::move(room).error();
+  generation.written.store(size, std::memory_order_release);
+  {
+    const Lock state(state_mutex_);
+    changes_.fetch_add(1, std::memory_order_acq_rel);
+    for (std::size_t i = records.size(); i-- > 0;) {
+      if (records[i].tombstone) {
+        generation.index.erase(records[i].trailer.hash);
+      } else {
+        (void)generation.index.set(records[i].trailer.hash, records[i].offset);
+      }
+    }
+    changes_.fetch_add(1, std::memory_order_release);
+  }
+  generation.tail.store(size, std::memory_order_release);
+  return true;
+}
+
+}  // namespace simdrive::store

@@ -1,0 +1,55 @@
+#include "store/entry.hpp"
+
+#include <string>
+
+#include "simdrive/hash.hpp"
+#include "store/byte_source.hpp"
+#include "store/file.hpp"
+#include "store/reader.hpp"
+
+namespace simdrive {
+
+void Entry::keep(store::MappingRegion* region) noexcept {
+  if (region != nullptr) region->references.fetch_add(1, std::memory_order_relaxed);
+}
+
+void Entry::let_go(store::MappingRegion* region) noexcept { const store::Mapping last(region); }
+
+bool Entry::is_valid_checksum() const noexcept { return crc32(payload()) == fields_.checksum; }
+
+namespace store {
+
+bool read_record(const Mapping& mapping, std::uint64_t offset, Layout layout, Record& record) {
+  const std::uint8_t* const at = mapping.data() + offset;
+  record.offset = offset;
+  record.trailer = read_trailer(at);
+  if (layout == Layout::mixed) {  // old and rare: the checksum tells where the payload begins
+    MemorySource source({mapping.data(), static_cast<std::size_t>(offset + kTrailerBytes)});
+    Reader reader(source);
+    const Result<bool> found = record_at(reader, offset + kTrailerBytes, layout, record);
+    return found && *found;
+  }
+  const std::uint64_t prev = record.trailer.prev;
+  const std::uint8_t last_byte = offset - prev == 1 ? at[-1] : std::uint8_t{1};
+  record.start = payload_start(offset, prev, last_byte, alignment_of(layout));
+  if (record.start >= offset) return false;
+  record.tombstone = offset - record.start == 1 && at[-1] == kTombstoneByte;
+  return true;
+}
+
+Error corrupt_error(const std::string& path, std::uint64_t offset, std::string_view what) {
+  return Error{.code = Errc::store_corrupt,
+               .detail = "read " + quoted_path(path) + ": the entry at offset " + std::to_string(offset) + " " +
+                         std::string(what),
+               .offset = offset};
+}
+
+Result<void> check_entry(const Entry& entry, const std::string& path) {
+  if (entry.is_valid_checksum()) return {};
+  return corrupt_error(path, entry.end_offset(),
+                       "does not have its checksum: its bytes have changed since it was written");
+}
+
+}  // namespace store
+
+}  // namespace simdrive

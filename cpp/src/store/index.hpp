@@ -1,0 +1,209 @@
+// The key index: where the newest record of each key hash is. One writer at a time (under a lock of the engine's), any
+// number of readers at the same time, which never wait for it and never miss an entry that is there throughout.
+//
+// Layout. A hash is mixed first, by a bijection with a random key: crafted hashes land as evenly as others, and two
+// hashes stay two. The top 10 bits of the result choose one of 1024 shards, the next 32, scaled to any number of
+// buckets, a bucket of it, whose neighbours take what does not fit. A bucket is a cache line of five entries, and an
+// entry holds the 48 bits of the offset and the 54 bits that the shard does not tell:
+//
+//   words[5]  8 bytes each   16 low bits of the mixed hash << 48 | offset; 0: no entry
+//   middle[5] 4 bytes each   the 32 bits above those
+//   rest      4 bytes        the 6 bits above those, five times, and whether an entry passed by this full bucket (bit
+//   30)
+//
+// An entry never moves within an array of buckets, and a new offset is one store. A slot is used again by writing
+// `middle` and `rest` while its word is 0. So a reader that finds the same word before and after it looked at them has
+// seen one entry, provided that no entry comes back with an offset that it had before: offsets are places in a file
+// that grows at its end.
+//
+// A shard grows by itself, by a quarter, into a new array; readers of the old one leave through an Epoch. At 10 million
+// keys that copies 10 thousand entries. Between 12.8 / 0.85 and 1.25 times that many bytes a key are in use.
+//
+// A snapshot beside the file (not built): the seed, the number of buckets of each shard and the arrays as they are in
+// memory, little-endian. Nothing in them is an address, so a private mapping of such a file can serve as the arrays.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "simdrive/error.hpp"
+#include "store/epoch.hpp"
+
+namespace simdrive::store {
+
+/// Where the index has its arrays from. Called by the writer only, and by whoever destroys what was retired.
+class IndexMemory {
+ public:
+  /// Zeroed, at a multiple of 64; null if there is none.
+  [[nodiscard]] virtual void* allocate(std::size_t bytes) noexcept = 0;
+  virtual void deallocate(void* start, std::size_t bytes) noexcept = 0;
+
+  /// The heap, and pages of their own for arrays from 16 KiB on, so that what is outgrown goes back to the system.
+  static IndexMemory& of_process() noexcept;
+
+ protected:
+  ~IndexMemory() = default;
+};
+
+class Index {
+ public:
+  static constexpr std::uint64_t kOffsetMax = (std::uint64_t{1} << 48) - 1;
+
+  struct Entry {
+    std::uint64_t hash;
+    std::uint64_t offset;
+  };
+
+  struct Change {
+    bool inserted;             ///< the hash was not there
+    std::uint64_t old_offset;  ///< what it had before, else 0
+  };
+
+  struct Options {
+    std::uint64_t seed = 0;         ///< of the mixing; 0: a random one
+    IndexMemory* memory = nullptr;  ///< outlives the epoch; null: that of the process
+  };
+
+  /// `epoch` is the one that readers enter; it outlives the index.
+  explicit Index(Epoch& epoch, const Options& options) noexcept;
+  explicit Index(Epoch& epoch) noexcept : Index(epoch, Options()) {}
+  Index(const Index&) = delete;
+  Index& operator=(const Index&) = delete;
+  /// There must be no reader.
+  ~Index();
+
+  // ---- Readers, any thread ----
+
+  /// The offset of a hash, or 0.
+  [[nodiscard]] std::uint64_t find(std::uint64_t hash, const Epoch::Guard& guard) const noexcept;
+  /// The same for many, several times as fast when they are not in the caches. `offsets` is as long as `hashes`.
+  void find_many(std::span<const std::uint64_t> hashes, std::span<std::uint64_t> offsets,
+                 const Epoch::Guard& guard) const noexcept;
+  /// Fetches what find() or set() will look at. Needs no guard.
+  void prefetch(std::uint64_t hash) const noexcept { prefetch_mixed(mix(hash)); }
+
+  /// Calls visit(Entry) for every entry, in no order. What is there throughout is visited once; what is set or erased
+  /// meanwhile, once, twice with different offsets, or not at all. A guard is held while visit() runs.
+  template <class Visit>
+  void for_each(Visit&& visit) const {
+    for (std::size_t shard = 0; shard < kShards; ++shard) {
+      const Epoch::Guard guard = epoch_.enter();
+      const Table table = load_table(shard);
+      for (std::size_t i = 0; i < table.bucket_count * kSlots; ++i) {
+        const Entry entry = entry_at(table, shard, i);
+        if (entry.offset != 0) visit(entry);
+      }
+    }
+  }
+
+  [[nodiscard]] std::uint64_t size() const noexcept { return size_.load(std::memory_order_relaxed); }
+  /// Of the arrays and of this object; Epoch::retired_bytes() tells of arrays that readers may still be in.
+  [[nodiscard]] std::size_t memory_bytes() const noexcept {
+    return sizeof(*this) + array_bytes_.load(std::memory_order_relaxed);
+  }
+  [[nodiscard]] std::uint64_t seed() const noexcept { return seed_; }
+
+  // ---- The writer ----
+  // Offsets are 1 to kOffsetMax. Errors: Errc::out_of_memory, with the index as it was, and Errc::internal for another
+  // offset.
+
+  /// Makes room for `hashes`, so that setting each of them once after this cannot fail.
+  Result<void> prepare(std::span<const std::uint64_t> hashes);
+  /// Adds an entry or gives it a new offset.
+  Result<Change> set(std::uint64_t hash, std::uint64_t offset);
+  /// Adds an entry unless the hash is there, which old_offset then tells of.
+  Result<Change> put_if_absent(std::uint64_t hash, std::uint64_t offset);
+  /// The same for many, several times as fast. The number of those added; after an error some are, and the call can be
+  /// repeated.
+  Result<std::size_t> put_if_absent_many(std::span<const Entry> entries);
+  /// The offset it had, or 0 if it was not there. Gives memory back when little is left.
+  std::uint64_t erase(std::uint64_t hash) noexcept;
+  void clear() noexcept;
+
+  /// How many entries there will be in all, as far as is known: an array that has to grow grows to that. Nothing is
+  /// allocated now. It may be called again with a better figure, and with 0 once everything is in.
+  void expect(std::uint64_t entries) noexcept { expected_ = entries; }
+  /// Gives back what an expectation was too high by. Where memory is missing things stay as they are.
+  void shrink_to_fit() noexcept;
+
+ private:
+  static constexpr unsigned kShardBits = 10;
+  static constexpr std::size_t kShards = std::size_t{1} << kShardBits;
+  static constexpr std::size_t kSlots = 5;
+
+  struct alignas(64) Bucket {
+    std::array<std::atomic<std::uint64_t>, kSlots> words;
+    std::array<std::atomic<std::uint32_t>, kSlots> middle;
+    std::atomic<std::uint32_t> rest;
+  };
+  static_assert(sizeof(Bucket) == 64);
+
+  // In front of an array's buckets.
+  struct Header;
+
+  // A shard as readers find it, and as one word in the directory: address / 64 << 22 | number of buckets.
+  struct Table {
+    Bucket* buckets;
+    std::size_t bucket_count;
+  };
+
+  // A shard as the writer keeps it.
+  struct Shard {
+    Bucket* buckets = nullptr;
+    std::uint32_t bucket_count = 0;
+    std::uint32_t pending = 0;  // within prepare()
+    std::uint64_t count = 0;
+    std::uint64_t strays_erased = 0;  // entries that passed by a bucket and were erased, since the array was made
+  };
+
+  enum class Put : std::uint8_t { set, if_absent };
+  struct Slot {
+    Bucket* bucket = nullptr;  // null: none
+    std::size_t slot = 0;
+    bool at_home = false;
+  };
+
+  static constexpr std::uint64_t kMultiplier = 0x9E3779B97F4A7C15;  // 2^64 / the golden ratio, odd
+  [[nodiscard]] std::uint64_t mix(std::uint64_t hash) const noexcept {
+    const std::uint64_t product = (hash ^ mask_) * kMultiplier;
+    return (product ^ product >> 32) * multiplier_;
+  }
+  [[nodiscard]] std::uint64_t unmix(std::uint64_t mixed) const noexcept;
+  static std::size_t shard_of(std::uint64_t mixed) noexcept { return mixed >> (64 - kShardBits); }
+  static std::size_t home_of(std::uint64_t mixed, std::size_t bucket_count) noexcept;
+  static bool holds(const Bucket& bucket, std::size_t slot, std::uint64_t mixed) noexcept;
+  static unsigned candidates(const Bucket& bucket, std::uint64_t mixed) noexcept;
+  static std::uint64_t mixed_at(const Bucket& bucket, std::size_t slot, std::size_t shard, std::uint64_t word) noexcept;
+
+  [[nodiscard]] Table load_table(std::size_t shard) const noexcept;
+  [[nodiscard]] Entry entry_at(const Table& table, std::size_t shard, std::size_t position) const noexcept;
+  [[nodiscard]] std::uint64_t find_mixed(std::uint64_t mixed) const noexcept;
+  void prefetch_mixed(std::uint64_t mixed) const noexcept;
+
+  static Slot locate(const Shard& shard, std::uint64_t mixed) noexcept;
+  static void place(const Table& table, std::uint64_t mixed, std::uint64_t offset) noexcept;
+  static std::size_t sized(std::uint64_t count, unsigned load) noexcept;
+  static std::size_t rounded(std::size_t bucket_count, std::size_t least) noexcept;
+  [[nodiscard]] bool put(std::uint64_t mixed, std::uint64_t offset, Put how, Change& change) noexcept;
+  Result<Change> put_checked(std::uint64_t hash, std::uint64_t offset, Put how);
+  [[nodiscard]] bool make_room(std::size_t shard, std::uint64_t more) noexcept;
+  [[nodiscard]] bool rebuild(std::size_t shard, std::size_t bucket_count) noexcept;
+  void replace(std::size_t shard, const Table& table) noexcept;
+
+  Epoch& epoch_;
+  IndexMemory& memory_;
+  const std::uint64_t seed_;
+  const std::uint64_t mask_;        // of the mixing, made from the seed
+  const std::uint64_t multiplier_;  // odd
+  const std::uint64_t inverse_;     // of the multiplier
+  std::uint64_t expected_ = 0;
+  std::atomic<std::uint64_t> size_{0};
+  std::atomic<std::size_t> array_bytes_{0};
+  alignas(64) std::array<std::atomic<std::uint64_t>, kShards> directory_{};
+  std::array<Shard, kShards> shards_{};
+};
+
+}  // namespace simdrive::store

@@ -1,0 +1,226 @@
+#include "store/opener.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "store/recovery.hpp"
+#include "store/syncer.hpp"
+
+namespace simdrive::store {
+
+namespace {
+
+constexpr int kTriesMax = 100;
+constexpr std::size_t kCopyBytes = std::size_t{1} << 20;
+
+Error with_advice(Errc code, const std::string& path, const std::string& reason, std::string_view advice,
+                  std::uint64_t offset) {
+  return Error{.code = code,
+               .detail = "open " + quoted_path(path) + ": " + reason + "; " + std::string(advice),
+               .offset = offset};
+}
+
+/// What mode read keeps of a file that it may not repair.
+Result<void> read_up_to(ByteSource& source, const Plan& plan, RecordVisitor& visitor) {
+  const Result<WalkResult> walked = walk(source, plan.tail, plan.layout, visitor);
+  return walked ? Result<void>() : walked.error();
+}
+
+/// Keeps what lies behind the tail, then cuts it off.
+Result<void> cut(FileSystem& files, File& file, const std::string& path, const Plan& plan, OpenReport& report) {
+  Result<std::string> kept = keep_copy(files, file, plan.tail, plan.size, path + ".cut-" + std::to_string(plan.tail));
+  if (!kept) return std::move(kept).error();
+  report.cut_path = std::move(kept).value();
+  if (Result<void> done = file.truncate(plan.tail); !done) return done;
+  return file.sync_data();
+}
+
+Result<void> remove_left_over(FileSystem& files, const std::string& path) {
+  Result<void> removed = files.remove(path);
+  if (!removed && fault_of(removed.error()) == FileFault::not_found) return {};
+  return removed;
+}
+
+/// Nothing is in the file yet. The mark says so, and tells a first write that was torn from a file of others.
+Result<void> begin_empty(FileSystem& files, File& file, const std::string& path, StoreSync sync) {
+  MarkFile mark(files, path);
+  if (Result<void> done = mark.write(file, 0); !done) return done;
+  if (sync != StoreSync::always) return {};
+  if (Result<void> done = mark.sync(); !done) return done;
+  if (Result<void> done = file.sync_all(); !done) return done;
+  return files.sync_directory(path);
+}
+
+}  // namespace
+
+Ticker::Ticker(const simdrive::Progress& progress) noexcept
+    : progress_(progress), next_(std::chrono::steady_clock::now() + std::chrono::milliseconds(100)) {}
+
+Result<void> Ticker::at(std::uint64_t done, std::uint64_t total) {
+  if (progress_.report == nullptr) return {};
+  const auto now = std::chrono::steady_clock::now();
+  if (now < next_ && done < total) return {};
+  next_ = now + std::chrono::milliseconds(100);
+  if (progress_.report(progress_.context, done, total)) return {};
+  return Error{.code = Errc::interrupted, .detail = "ended by the caller"};
+}
+
+void IndexFiller::restart() {
+  index_.clear();
+  count_ = 0;
+  deleted_.clear();
+}
+
+Result<void> IndexFiller::records(std::span<const RecordRef> batch) {
+  if (batch.empty()) return {};
+  count_ += batch.size();
+  // As if the rest of the file were like this: the newest come first.
+  const std::uint64_t seen = bytes_ - std::min(bytes_ - 1, batch.back().offset);
+  index_.expect(count_ + static_cast<std::uint64_t>(static_cast<double>(count_) / static_cast<double>(seen) *
+                                                    static_cast<double>(bytes_ - seen)));
+  for (std::size_t i = 0; i < batch.size();) {
+    values_.clear();
+    for (; i < batch.size() && batch[i].tombstone == 0; ++i) values_.push_back({batch[i].hash, batch[i].offset});
+    if (const auto added = index_.put_if_absent_many(values_); !added) return added.error();
+    for (; i < batch.size() && batch[i].tombstone != 0; ++i) {
+      const auto added = index_.put_if_absent(batch[i].hash, batch[i].offset);
+      if (!added) return added.error();
+      if (added->inserted) deleted_.push_back({batch[i].hash, batch[i].offset});
+    }
+  }
+  return {};
+}
+
+Result<void> IndexFiller::finish(Epoch& epoch, std::unique_ptr<Index>& dead) {
+  for (const Index::Entry& entry : deleted_) index_.erase(entry.hash);
+  index_.expect(0);
+  index_.shrink_to_fit();
+  if (deleted_.empty()) return {};
+  dead = std::make_unique<Index>(epoch);
+  dead->expect(deleted_.size());
+  const auto added = dead->put_if_absent_many(deleted_);
+  dead->expect(0);
+  return added ? Result<void>() : added.error();
+}
+
+Result<std::shared_ptr<File>> open_locked(FileSystem& files, const std::string& path, bool create, bool lock) {
+  for (int i = 0; i < kTriesMax; ++i) {
+    Result<std::unique_ptr<File>> opened =
+        files.open(path, {.write = true, .create = create ? Create::if_missing : Create::never});
+    if (!opened) return std::move(opened).error();
+    std::shared_ptr<File> file = std::move(opened).value();
+    if (!lock) return file;
+    if (Result<void> locked = file->try_lock_exclusive(); !locked) return std::move(locked).error();
+    // The writer before may have put another file there between our open() and its end.
+    Result<FileStat> named = files.stat(path);
+    if (named && named->identity == file->identity()) return file;
+    if (!named && fault_of(named.error()) != FileFault::not_found) return std::move(named).error();
+  }
+  return Error{.code = Errc::store_locked,
+               .detail = "open " + quoted_path(path) + ": the file is replaced again and again"};
+}
+
+Result<std::shared_ptr<File>> make_side_file(FileSystem& files, const std::string& path) {
+  if (Result<void> removed = remove_left_over(files, path); !removed) return std::move(removed).error();
+  Result<std::unique_ptr<File>> made =
+      files.open(path, {.write = true, .create = Create::exclusive, .follow_links = false});
+  if (!made) return std::move(made).error();
+  return std::shared_ptr<File>(std::move(made).value());
+}
+
+Result<std::string> keep_copy(FileSystem& files, File& file, std::uint64_t from, std::uint64_t to,
+                              const std::string& stem) {
+  std::string path = stem;
+  std::unique_ptr<File> copy;
+  for (int i = 2; copy == nullptr; ++i) {
+    Result<std::unique_ptr<File>> made =
+        files.open(path, {.write = true, .create = Create::exclusive, .follow_links = false});
+    if (made) {
+      copy = std::move(made).value();
+    } else if (fault_of(made.error()) != FileFault::exists || i > 10'000) {
+      return std::move(made).error();
+    } else {
+      path = stem + "-" + std::to_string(i);
+    }
+  }
+  const auto fill = [&]() -> Result<void> {
+    Bytes buffer(static_cast<std::size_t>(std::min<std::uint64_t>(to - from, kCopyBytes)));
+    for (std::uint64_t at = from; at < to;) {
+      const MutableBytes part(buffer.data(), static_cast<std::size_t>(std::min<std::uint64_t>(to - at, buffer.size())));
+      if (Result<void> read = read_exactly(file, at, part); !read) return read;
+      const BytesView piece = part;
+      if (Result<void> written = copy->write_at(at - from, {&piece, 1}).status; !written) return written;
+      at += part.size();
+    }
+    if (Result<void> synced = copy->sync_all(); !synced) return synced;
+    return files.sync_directory(path);
+  };
+  if (Result<void> filled = fill(); !filled) {
+    copy.reset();
+    (void)files.remove(path);
+    return std::move(filled).error();
+  }
+  return path;
+}
+
+Result<Opened> open_store(FileSystem& files, const std::string& path, const StoreOptions& options, Epoch& epoch) {
+  const bool append = options.mode == StoreMode::append;
+  std::shared_ptr<File> file;
+  if (append) {
+    Result<std::shared_ptr<File>> locked = open_locked(files, path, options.create, options.lock);
+    if (!locked) return std::move(locked).error();
+    file = std::move(locked).value();
+    // Ours, and only while we have the lock: without it they may be those of a writer at work.
+    if (options.lock) {
+      for (const char* suffix : {kCompactSuffix, kRecoverSuffix}) {
+        if (Result<void> removed = remove_left_over(files, path + suffix); !removed) return std::move(removed).error();
+      }
+    }
+  } else {
+    Result<std::unique_ptr<File>> opened = files.open(path, {});
+    if (!opened) return std::move(opened).error();
+    file = std::move(opened).value();
+  }
+  const Result<std::uint64_t> size = file->size();
+  if (!size) return size.error();
+  Opened result{.generation = std::make_unique<Generation>(epoch, file), .report = {}};
+  Generation& generation = *result.generation;
+  if (*size == 0) {
+    if (append) {
+      if (Result<void> begun = begin_empty(files, *file, path, options.sync); !begun) return std::move(begun).error();
+    }
+    return result;
+  }
+
+  FileSource source(*file, *size);
+  IndexFiller filler(generation.index, *size);
+  const Result<Plan> planned = recover(source, read_mark(files, path), filler);
+  if (!planned) return planned.error();
+  const Plan& plan = *planned;
+  if (plan.action == Action::refuse) {
+    if (plan.refusal == Refusal::format) {
+      return with_advice(Errc::store_format, path, plan.reason, "it is left as it is", plan.tail);
+    }
+    if (append || plan.tail == 0) {
+      return with_advice(Errc::store_corrupt, path, plan.reason,
+                         "it is left as it is: mode read reads what is there, recover() repairs it", plan.tail);
+    }
+    if (Result<void> read = read_up_to(source, plan, filler); !read) return std::move(read).error();
+  } else if (plan.action == Action::read_only && append) {
+    return with_advice(Errc::store_format, path, plan.reason,
+                       "it is left as it is: open it with mode read, compact_to() makes a new one of it", plan.tail);
+  } else if (plan.action == Action::cut && append) {
+    if (Result<void> done = cut(files, *file, path, plan, result.report); !done) return std::move(done).error();
+  }
+  if (Result<void> done = filler.finish(epoch, generation.dead); !done) return std::move(done).error();
+  generation.layout = plan.layout;
+  generation.tail = plan.tail;
+  generation.written = plan.tail;
+  result.report.alignment = static_cast<std::uint32_t>(alignment_of(plan.layout));
+  result.report.dropped_bytes = plan.cut_bytes();
+  result.report.damaged = plan.bad_checksums != 0;
+  result.report.damaged_offset = plan.bad_offset;
+  return result;
+}
+
+}  // namespace simdrive::store

@@ -1,0 +1,53 @@
+#include "store/salvage.hpp"
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "store/tail_search.hpp"
+
+namespace simdrive::store {
+
+Result<SalvageReport> salvage(ByteSource& source, const SalvageOptions& options, const SalvageSink& sink) {
+  const std::uint64_t high = options.to == 0 ? source.size() : std::min(options.to, source.size());
+  SalvageReport report;
+  if (options.from >= high) return report;
+  Reader scanner(source);
+  Reader checksummer(source);
+  ChecksumTest test(checksummer);
+  CandidateScan scan(scanner, options.from, high, alignment_of(options.layout));
+  Pace pace(options.progress, high - options.from);
+  std::vector<Candidate> batch;
+  std::vector<Record> found;
+  std::uint64_t free_below = high;  // what lies at or behind it belongs to records already found, or to none
+  for (std::size_t limit = 64; !scan.done(); limit = next_batch(limit)) {
+    batch.clear();
+    while (!scan.done() && batch.size() < limit) {
+      auto scanned = scan.some(false, [&](const Candidate& candidate) {
+        if (candidate.tail() <= free_below) batch.push_back(candidate);
+        return batch.size() < limit;
+      });
+      if (!scanned.ok()) return std::move(scanned.error());
+      if (!pace.at(high - scan.position())) return Pace::error();
+    }
+    if (auto tested = test.run(batch); !tested.ok()) return std::move(tested.error());
+    found.clear();
+    for (const Candidate& each : batch) {
+      if (!each.good || each.tail() > free_below) continue;
+      const bool tombstone = each.offset - each.start == 1 && each.trailer.checksum == kTombstoneChecksum;
+      found.push_back({.offset = each.offset, .start = each.start, .trailer = each.trailer, .tombstone = tombstone});
+      report.tombstones += tombstone ? 1 : 0;
+      report.payload_bytes += each.offset - each.start;
+      report.lost_bytes += free_below - each.tail();
+      free_below = each.trailer.prev;
+    }
+    report.records += found.size();
+    if (!found.empty()) {
+      if (auto given = sink(found); !given.ok()) return std::move(given.error());
+    }
+  }
+  if (free_below > options.from) report.lost_bytes += free_below - options.from;
+  return report;
+}
+
+}  // namespace simdrive::store
