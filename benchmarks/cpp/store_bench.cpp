@@ -1,6 +1,8 @@
 // Timed calls of one store engine: store_bench simdrive|lmdb|lmdb-1txn|append. One command a line on stdin, one JSON
 // line as the answer: the language of tests/interop/src/bench.rs, which says what each command means and how it
 // measures. Keys, payloads and the order of random reads are the same in both programs.
+#include <time.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
@@ -20,17 +22,39 @@ namespace bench {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-using Samples = std::vector<double>;
+
+/// Nanoseconds per call, item, entry or key: by the clock, and CPU time of the whole process where it was asked for.
+struct Sample {
+  double ns = 0;
+  double cpu = -1;
+};
+using Samples = std::vector<Sample>;
 
 constexpr std::size_t kKeyLength = 14;
 constexpr std::size_t kSlack = std::size_t{1} << 20;  // payloads begin anywhere in so many bytes
 constexpr std::size_t kFillBatch = 1000;
+constexpr std::size_t kLong = std::size_t{1} << 20;  // single writes of so many bytes are long enough for the CPU clock
 constexpr std::uint64_t kSeed = 20'240'501;
 
-double ns(Clock::time_point since, std::size_t calls) {
-  const std::chrono::duration<double, std::nano> took = Clock::now() - since;
-  return took.count() / static_cast<double>(calls);
+double cpu_now() {
+  timespec now{};
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) * 1e9 + static_cast<double>(now.tv_nsec);
 }
+
+class Watch {
+ public:
+  explicit Watch(bool with_cpu) : cpu_(with_cpu ? cpu_now() : -1), wall_(Clock::now()) {}
+  [[nodiscard]] Sample stop(std::size_t calls) const {
+    const std::chrono::duration<double, std::nano> wall = Clock::now() - wall_;
+    const auto count = static_cast<double>(calls);
+    return {wall.count() / count, cpu_ < 0 ? -1 : (cpu_now() - cpu_) / count};
+  }
+
+ private:
+  double cpu_;
+  Clock::time_point wall_;
+};
 
 struct SplitMix {
   std::uint64_t state;
@@ -91,11 +115,13 @@ class Bench {
 
  private:
   static std::string json(const Samples& samples) {
-    std::ostringstream out;
-    out << "{\"ns\": [";
-    for (std::size_t i = 0; i < samples.size(); ++i) out << (i ? ", " : "") << samples[i];
-    out << "]}";
-    return out.str();
+    std::ostringstream wall;
+    std::ostringstream cpu;
+    for (const Sample& sample : samples) {
+      wall << (wall.tellp() > 0 ? ", " : "") << sample.ns;
+      if (sample.cpu >= 0) cpu << (cpu.tellp() > 0 ? ", " : "") << sample.cpu;
+    }
+    return "{\"ns\": [" + wall.str() + "]" + (cpu.tellp() > 0 ? ", \"cpu\": [" + cpu.str() + "]" : "") + "}";
   }
 
   void prepare(std::size_t size) {
@@ -118,17 +144,17 @@ class Bench {
 
   Samples create(const std::string& path) {
     next_ = 0;
-    const auto began = Clock::now();
+    const Watch watch(true);
     engine_.create(path);
-    return {ns(began, 1)};
+    return {watch.stop(1)};
   }
   Samples open(const std::string& path, std::size_t count) {
     Samples samples;
     for (std::size_t i = 0; i < count; ++i) {
       engine_.close();
-      const auto began = Clock::now();
+      const Watch watch(true);
       engine_.open(path);
-      samples.push_back(ns(began, 1));
+      samples.push_back(watch.stop(1));
     }
     next_ = engine_.size();
     return samples;
@@ -140,29 +166,29 @@ class Bench {
     for (std::size_t i = 0; i < warm + count; ++i) {
       const auto key = key_of(next_);
       const View data = payload(next_++, size);
-      const auto began = Clock::now();
+      const Watch watch(size >= kLong);
       engine_.write(key, data);
-      if (i >= warm) samples.push_back(ns(began, 1));
+      if (i >= warm) samples.push_back(watch.stop(1));
     }
     check(next_ - 1, size);
     return samples;
   }
-  double write_batch(std::uint64_t first, std::size_t size, std::size_t items) {
+  Sample write_batch(std::uint64_t first, std::size_t size, std::size_t items) {
     std::vector<std::uint8_t> keys;
     for (std::size_t i = 0; i < items; ++i) put_key(keys, "key:", first + i);
     std::vector<Pair> pairs;
     for (std::size_t i = 0; i < items; ++i) {
       pairs.push_back({View(keys).subspan(i * kKeyLength, kKeyLength), payload(first + i, size)});
     }
-    const auto began = Clock::now();
+    const Watch watch(true);
     engine_.batch(pairs);
-    return ns(began, items);
+    return watch.stop(items);
   }
   Samples batch(std::size_t size, std::size_t items, std::size_t count) {
     prepare(size);
     Samples samples;
     for (std::size_t i = 0; i < count + 1; ++i) {
-      const double took = write_batch(next_, size, items);
+      const Sample took = write_batch(next_, size, items);
       next_ += items;
       if (i > 0) samples.push_back(took);
     }
@@ -174,10 +200,10 @@ class Bench {
     double total = 0;
     for (std::size_t done = 0; done < entries; done += kFillBatch) {
       const std::size_t items = std::min(kFillBatch, entries - done);
-      total += write_batch(first + done, size, items) * static_cast<double>(items);
+      total += write_batch(first + done, size, items).ns * static_cast<double>(items);
     }
     next_ = std::max(next_, first + entries);
-    return {total / static_cast<double>(std::max<std::size_t>(entries, 1))};
+    return {{total / static_cast<double>(std::max<std::size_t>(entries, 1)), -1}};
   }
   Samples look_up(Lookup what, std::uint64_t entries, std::size_t windows, std::size_t calls) {
     SplitMix random{kSeed + entries};
@@ -195,7 +221,7 @@ class Bench {
       std::uint64_t sink = 0;
       const View all(keys);
       engine_.begin_reads();
-      const auto began = Clock::now();
+      const Watch watch(false);
       for (std::size_t i = 0; i < all.size(); i += kKeyLength) {
         const View key = all.subspan(i, kKeyLength);
         if (what == Lookup::read) {
@@ -206,7 +232,7 @@ class Bench {
           found += engine_.exists(key);
         }
       }
-      const double took = ns(began, calls);
+      const Sample took = watch.stop(calls);
       engine_.end_reads();
       if (found != expected) {
         fail(std::to_string(found) + " of " + std::to_string(calls) + " keys were found");
@@ -220,19 +246,19 @@ class Bench {
     Samples samples;
     for (std::size_t i = 0; i < count + 1; ++i) {
       std::uint64_t sink = 0;
-      const auto began = Clock::now();
+      const Watch watch(true);
       const std::uint64_t entries = engine_.scan(sink);
-      const double took = ns(began, std::max<std::uint64_t>(entries, 1));
+      const Sample took = watch.stop(std::max<std::uint64_t>(entries, 1));
       sink_ = sink_ + sink;
       if (i > 0) samples.push_back(took);
     }
     return samples;
   }
   Samples compact() {
-    const auto began = Clock::now();
+    const std::uint64_t entries = std::max<std::uint64_t>(engine_.size(), 1);
+    const Watch watch(true);
     engine_.compact();
-    const double took = ns(began, 1);
-    return {took / static_cast<double>(std::max<std::uint64_t>(engine_.size(), 1))};
+    return {watch.stop(entries)};
   }
 
   Engine engine_;
@@ -273,17 +299,12 @@ int serve() {
 int main(int argc, char** argv) {
   const std::string_view name = argc == 2 ? argv[1] : "";
   if (name == "append") return bench::serve<bench::Append>();
-#ifdef HAVE_SIMDRIVE_STORE
   if (name == "simdrive") return bench::serve<bench::Simdrive>();
-#endif
 #ifdef HAVE_LMDB
   if (name == "lmdb") return bench::serve<bench::Lmdb<false>>();
   if (name == "lmdb-1txn") return bench::serve<bench::Lmdb<true>>();
 #endif
-  std::cerr << "usage: store_bench ENGINE    one of: append"
-#ifdef HAVE_SIMDRIVE_STORE
-               ", simdrive"
-#endif
+  std::cerr << "usage: store_bench ENGINE    one of: append, simdrive"
 #ifdef HAVE_LMDB
                ", lmdb, lmdb-1txn"
 #endif

@@ -97,6 +97,7 @@ def text(results: Results, facts: dict[str, Any]) -> str:
         f"simdrive store {facts['simdrive']}: medians of {facts['rounds']} rounds in which the engines take turns",
         f"{facts['cpu']}, kernel {facts['kernel']}, load {facts['load']}",
         f"processes on core {facts['core'] or 'any'}; files on {facts['filesystem']}, in the page cache, never synced",
+        "long calls by the CPU time of the process, others by the clock" if facts["clock"] == "cpu" else "by the clock",
         *(f"  {name:<12} {peer.note}" for name, peer in PEERS.items()),
         *table(results),
         "",

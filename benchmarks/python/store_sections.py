@@ -39,8 +39,8 @@ class Turns:
     """One section of one round: its peers, in this round's order, each a process that ends with the section."""
 
     def __init__(self, section: str, rnd: int, wanted: Sequence[str], programs: Programs, bases: Bases,
-                 results: Results, folder: Path, core: str, quick: bool) -> None:  # fmt: skip
-        self.section, self.rnd, self.results = section, rnd, results
+                 results: Results, folder: Path, core: str, clock: str, quick: bool) -> None:  # fmt: skip
+        self.section, self.rnd, self.results, self.clock = section, rnd, results, clock
         self.programs, self.bases, self.folder, self.core, self.quick = programs, bases, folder, core, quick
         names = [name for name in wanted if section in PEERS[name].sections]
         self.names = names if rnd % 2 == 0 else names[::-1]
@@ -63,8 +63,11 @@ class Turns:
         return self._helpers[name].ask(command, ASK_LIMIT_S)
 
     def measure(self, name: str, metric: str, command: str) -> None:
-        samples = self.ask(name, command)["ns"]
-        self.add(name, metric, {"ns": statistics.median(samples), "least": min(samples)})
+        answer = self.ask(name, command)
+        fields = {"wall_ns": statistics.median(answer["ns"]), "least_wall_ns": min(answer["ns"])}
+        if "cpu" in answer:
+            fields["cpu_ns"] = statistics.median(answer["cpu"])
+        self.add(name, metric, {"ns": fields.get(f"{self.clock}_ns", fields["wall_ns"]), **fields})
 
     def add(self, name: str, metric: str, fields: dict[str, float]) -> None:
         self.results.add(self.section, metric, name, self.rnd, fields)

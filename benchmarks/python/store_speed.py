@@ -38,6 +38,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--peers", default=",".join(PEERS), help="of " + ",".join(PEERS))
     parser.add_argument("--core", default=str(max(os.sched_getaffinity(0))),
                         help="the core that all run on, one after the other (the last); empty: any")  # fmt: skip
+    parser.add_argument("--clock", choices=("wall", "cpu"), default="wall",
+                        help="what long calls are compared by: cpu is steadier on a busy machine")  # fmt: skip
     parser.add_argument("--dir", type=Path, default=cache_dir() / "bench", help="where the files go (in the cache)")
     parser.add_argument("--interop", type=Path, help="the original's program; else built by tools/install_interop.sh")
     parser.add_argument("--json", type=Path, help="write everything measured to this file")
@@ -73,7 +75,8 @@ def run(options: argparse.Namespace, results: Results, folder: Path) -> int:
                 results.note(f"time budget of {options.budget:.0f} s used up in round {rnd + 1}, at {section}")
                 return rnd
             started = time.monotonic()
-            turns = Turns(section, rnd, options.peers, programs, bases, results, folder, options.core, options.quick)
+            turns = Turns(section, rnd, options.peers, programs, bases, results, folder, options.core, options.clock,
+                          options.quick)  # fmt: skip
             run_section(section, turns)
             took, load = time.monotonic() - started, os.getloadavg()[0]
             print(f"round {rnd + 1} {section}: {took:.1f} s, load {load:.1f}", file=sys.stderr, flush=True)
@@ -92,8 +95,9 @@ def main() -> int:
         kind = filesystem(folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    facts = {**store_report.facts_of_machine(), "core": options.core, "filesystem": kind, "rounds": complete,
-             "argv": sys.argv[1:], "quick": options.quick, "seconds": round(time.monotonic() - started, 1)}  # fmt: skip
+    chosen_options = {name: getattr(options, name) for name in ("core", "clock", "quick")}
+    facts = {**store_report.facts_of_machine(), **chosen_options, "filesystem": kind, "rounds": complete,
+             "argv": sys.argv[1:], "seconds": round(time.monotonic() - started, 1)}  # fmt: skip
     print(store_report.text(results, facts))
     if options.json:
         options.json.write_text(json.dumps(store_report.document(results, facts), indent=1) + "\n", encoding="ascii")

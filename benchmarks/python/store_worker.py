@@ -10,7 +10,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from time import perf_counter_ns
+from time import perf_counter_ns, process_time_ns
 from typing import Any
 
 SLACK = 1 << 20
@@ -18,7 +18,8 @@ FILL_BATCH = 1000
 SEED = 20_240_501
 MASK = (1 << 64) - 1
 MAP_BYTES = 8 << 30
-Samples = list[float]
+Samples = list[tuple[float, float | None]]  # by the clock, CPU time
+LONG = 1 << 20  # single writes of so many bytes are long enough for the CPU clock
 Pairs = list[tuple[bytes, bytes]]
 
 
@@ -28,6 +29,17 @@ def splitmix(state: int) -> Iterator[int]:
         z = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & MASK
         z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & MASK
         yield z ^ (z >> 31)
+
+
+class Watch:
+    def __init__(self, *, cpu: bool) -> None:
+        self._cpu = process_time_ns() if cpu else None
+        self._wall = perf_counter_ns()
+
+    def stop(self, calls: int) -> tuple[float, float | None]:
+        wall = perf_counter_ns() - self._wall
+        cpu = None if self._cpu is None else (process_time_ns() - self._cpu) / calls
+        return wall / calls, cpu
 
 
 class Simdrive:
@@ -142,17 +154,17 @@ class Bench:
     def create(self, path: str) -> Samples:
         self.engine.close()
         self.next = 0
-        began = perf_counter_ns()
+        watch = Watch(cpu=True)
         self.engine.create(path)
-        return [perf_counter_ns() - began]
+        return [watch.stop(1)]
 
     def open(self, path: str, count: str) -> Samples:
         samples: Samples = []
         for _ in range(int(count)):
             self.engine.close()
-            began = perf_counter_ns()
+            watch = Watch(cpu=True)
             self.engine.open(path)
-            samples.append(perf_counter_ns() - began)
+            samples.append(watch.stop(1))
         self.next = len(self.engine)
         return samples
 
@@ -169,9 +181,9 @@ class Bench:
         for _ in range(warm + count):
             ((key, data),) = self.pairs(self.next, 1, size)
             self.next += 1
-            began = perf_counter_ns()
+            watch = Watch(cpu=size >= LONG)
             write(key, data)
-            samples.append(perf_counter_ns() - began)
+            samples.append(watch.stop(1))
         self.check(self.next - 1, size)
         return samples[warm:]
 
@@ -182,9 +194,9 @@ class Bench:
         for _ in range(int(count_text) + 1):
             pairs = self.pairs(self.next, items, size)
             self.next += items
-            began = perf_counter_ns()
+            watch = Watch(cpu=True)
             self.engine.batch(pairs)
-            samples.append((perf_counter_ns() - began) / items)
+            samples.append(watch.stop(items))
         self.check(self.next - 1, size)
         return samples[1:]
 
@@ -196,11 +208,11 @@ class Bench:
         for _ in range(warm + windows):
             keys = [form % (next(random) % entries) for _ in range(calls)]
             found = 0
-            began = perf_counter_ns()
+            watch = Watch(cpu=False)
             for key in keys:
                 if call(key):
                     found += 1
-            samples.append((perf_counter_ns() - began) / calls)
+            samples.append(watch.stop(calls))
             if found != expected:
                 raise ValueError(f"{found} of {calls} keys were found")
         return samples[warm:]
@@ -217,9 +229,9 @@ class Bench:
     def scan(self, count: str) -> Samples:
         samples: Samples = []
         for _ in range(int(count) + 1):
-            began = perf_counter_ns()
+            watch = Watch(cpu=True)
             entries = self.engine.scan()
-            samples.append((perf_counter_ns() - began) / max(entries, 1))
+            samples.append(watch.stop(max(entries, 1)))
         return samples[1:]
 
 
@@ -233,7 +245,10 @@ def main() -> None:
         try:
             if command not in COMMANDS:
                 raise ValueError(f"unknown command {command}")
-            answer: dict[str, Any] = {"ns": getattr(bench, command)(*words)}
+            samples: Samples = getattr(bench, command)(*words)
+            answer: dict[str, Any] = {"ns": [wall for wall, _ in samples]}
+            if cpu := [time for _, time in samples if time is not None]:
+                answer["cpu"] = cpu
         except Exception as error:  # whatever an engine raises is its answer
             answer = {"error": f"{type(error).__name__}: {error}"}
         print(json.dumps(answer), flush=True)

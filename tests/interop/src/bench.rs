@@ -1,5 +1,6 @@
-//! Timed calls. One command a line on stdin; for each one JSON line: `{"ns": [...]}`, samples of nanoseconds per call,
-//! item, entry or key, or `{"error": "..."}`. benchmarks/cpp/store_bench.cpp speaks the same language:
+//! Timed calls. One command a line on stdin; for each one JSON line: `{"ns": [...], "cpu": [...]}`, samples of nanoseconds
+//! per call, item, entry or key, by the clock and as CPU time of the whole process (left out where reading it would take
+//! longer than what is measured), or `{"error": "..."}`. benchmarks/cpp/store_bench.cpp speaks the same language:
 //!
 //!     create PATH                      a new store in place of what was there
 //!     open PATH COUNT                  opens it COUNT times; the last one stays open
@@ -27,14 +28,42 @@ use std::time::Instant;
 const KEY_LEN: usize = 14;
 const SLACK: usize = 1 << 20; // payloads begin anywhere in so many bytes
 const FILL_BATCH: usize = 1000;
+const LONG: usize = 1 << 20; // single writes of so many bytes are long enough for the CPU clock
 const SEED: u64 = 20_240_501;
 
 fn put_key(out: &mut Vec<u8>, prefix: &str, index: u64) {
     write!(out, "{prefix}{index:010}").expect("memory can be written to");
 }
 
-fn ns(since: Instant, calls: usize) -> f64 {
-    since.elapsed().as_nanos() as f64 / calls as f64
+/// CPU time of this process in nanoseconds.
+fn cpu_now() -> f64 {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the clock exists on every system that has /proc, and `now` is ours.
+    unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &mut now) };
+    now.tv_sec as f64 * 1e9 + now.tv_nsec as f64
+}
+
+struct Watch {
+    cpu: Option<f64>,
+    wall: Instant,
+}
+
+impl Watch {
+    fn start(with_cpu: bool) -> Watch {
+        let cpu = with_cpu.then(cpu_now);
+        Watch { cpu, wall: Instant::now() }
+    }
+
+    fn stop(self, calls: usize) -> Sample {
+        let wall = self.wall.elapsed().as_nanos() as f64;
+        let cpu = self.cpu.map(|began| (cpu_now() - began) / calls as f64);
+        Sample { ns: wall / calls as f64, cpu }
+    }
+}
+
+struct Sample {
+    ns: f64,
+    cpu: Option<f64>,
 }
 
 #[derive(Clone, Copy)]
@@ -84,7 +113,7 @@ impl Bench {
         Err(format!("key {index} reads back as something else").into())
     }
 
-    fn write(&mut self, size: usize, count: usize) -> Result<Vec<f64>, Failure> {
+    fn write(&mut self, size: usize, count: usize) -> Result<Vec<Sample>, Failure> {
         self.prepare(size);
         let warm = (count / 10).max(1);
         let mut samples = Vec::with_capacity(count);
@@ -94,27 +123,27 @@ impl Bench {
             let key = Self::key(index);
             let payload = self.payload(index, size);
             let store = self.store()?;
-            let began = Instant::now();
+            let watch = Watch::start(size >= LONG);
             store.write(&key, payload)?;
             if i >= warm {
-                samples.push(ns(began, 1));
+                samples.push(watch.stop(1));
             }
         }
         self.check(self.next - 1, size)?;
         Ok(samples)
     }
 
-    fn write_batch(&self, first: u64, size: usize, items: usize) -> Result<f64, Failure> {
+    fn write_batch(&self, first: u64, size: usize, items: usize) -> Result<Sample, Failure> {
         let keys: Vec<Vec<u8>> = (0..items as u64).map(|i| Self::key(first + i)).collect();
         let pairs: Vec<(&[u8], &[u8])> =
             keys.iter().zip(first..).map(|(key, index)| (&key[..], self.payload(index, size))).collect();
         let store = self.store()?;
-        let began = Instant::now();
+        let watch = Watch::start(true);
         store.batch_write(&pairs)?;
-        Ok(ns(began, items))
+        Ok(watch.stop(items))
     }
 
-    fn batch(&mut self, size: usize, items: usize, count: usize) -> Result<Vec<f64>, Failure> {
+    fn batch(&mut self, size: usize, items: usize, count: usize) -> Result<Vec<Sample>, Failure> {
         self.prepare(size);
         let mut samples = Vec::with_capacity(count + 1);
         for _ in 0..count + 1 {
@@ -126,19 +155,19 @@ impl Bench {
         Ok(samples)
     }
 
-    fn fill(&mut self, first: u64, entries: usize, size: usize) -> Result<Vec<f64>, Failure> {
+    fn fill(&mut self, first: u64, entries: usize, size: usize) -> Result<Vec<Sample>, Failure> {
         self.prepare(size);
         let (mut done, mut total) = (0, 0.0);
         while done < entries {
             let items = FILL_BATCH.min(entries - done);
-            total += self.write_batch(first + done as u64, size, items)? * items as f64;
+            total += self.write_batch(first + done as u64, size, items)?.ns * items as f64;
             done += items;
         }
         self.next = self.next.max(first + entries as u64);
-        Ok(vec![total / entries.max(1) as f64])
+        Ok(vec![Sample { ns: total / entries.max(1) as f64, cpu: None }])
     }
 
-    fn look_up(&mut self, what: Lookup, entries: u64, windows: usize, calls: usize) -> Result<Vec<f64>, Failure> {
+    fn look_up(&mut self, what: Lookup, entries: u64, windows: usize, calls: usize) -> Result<Vec<Sample>, Failure> {
         let mut random = SplitMix(SEED + entries);
         let mut samples = Vec::with_capacity(windows);
         let warm = (windows / 10).max(1);
@@ -153,7 +182,7 @@ impl Bench {
             let store = self.store()?;
             let mut sink = 0;
             let mut found = 0;
-            let began = Instant::now();
+            let watch = Watch::start(false);
             for key in keys.chunks_exact(KEY_LEN) {
                 match what {
                     Lookup::Read => {
@@ -165,7 +194,7 @@ impl Bench {
                     Lookup::Exists | Lookup::Absent => found += usize::from(store.exists(key)?),
                 }
             }
-            let took = ns(began, calls);
+            let took = watch.stop(calls);
             if found != if matches!(what, Lookup::Absent) { 0 } else { calls } {
                 return Err(format!("{found} of {calls} keys were found").into());
             }
@@ -177,43 +206,44 @@ impl Bench {
         Ok(samples)
     }
 
-    fn scan(&mut self, count: usize) -> Result<Vec<f64>, Failure> {
+    fn scan(&mut self, count: usize) -> Result<Vec<Sample>, Failure> {
         let mut samples = Vec::with_capacity(count);
         for i in 0..count + 1 {
             let (mut entries, mut sink) = (0, 0);
-            let began = Instant::now();
+            let watch = Watch::start(true);
             for handle in self.store()?.iter_entries() {
                 entries += 1;
                 sink += u64::from(handle.as_slice()[0]);
             }
             if i > 0 {
-                samples.push(ns(began, entries.max(1)));
+                samples.push(watch.stop(entries.max(1)));
             }
             self.sink = self.sink.wrapping_add(black_box(sink));
         }
         Ok(samples)
     }
 
-    fn open(&mut self, count: usize) -> Result<Vec<f64>, Failure> {
+    fn open(&mut self, count: usize) -> Result<Vec<Sample>, Failure> {
         let mut samples = Vec::with_capacity(count);
         for _ in 0..count {
             self.store = None;
-            let began = Instant::now();
+            let watch = Watch::start(true);
             let store = DataStore::open_existing(&self.path)?;
-            samples.push(ns(began, 1));
+            samples.push(watch.stop(1));
             self.next = store.len()? as u64;
             self.store = Some(store);
         }
         Ok(samples)
     }
 
-    fn compact(&mut self) -> Result<Vec<f64>, Failure> {
+    fn compact(&mut self) -> Result<Vec<Sample>, Failure> {
         let store = self.store.as_mut().ok_or("no store is open")?;
-        let began = Instant::now();
+        let entries = store.len()?.max(1);
+        let watch = Watch::start(true);
         store.compact()?;
-        let took = ns(began, 1);
+        let took = watch.stop(entries);
         self.open(1)?; // the handle still has the old file
-        Ok(vec![took / self.store()?.len()?.max(1) as f64])
+        Ok(vec![took])
     }
 
     fn answer(&mut self, words: &[&str]) -> Result<Value, Failure> {
@@ -226,9 +256,9 @@ impl Bench {
                     std::fs::remove_file(&self.path)?;
                 }
                 self.next = 0;
-                let began = Instant::now();
+                let watch = Watch::start(true);
                 self.store = Some(DataStore::open(&self.path)?);
-                vec![ns(began, 1)]
+                vec![watch.stop(1)]
             }
             "open" => {
                 self.path = PathBuf::from(words.get(1).ok_or("no path")?);
@@ -249,7 +279,12 @@ impl Bench {
             "memory" => return Ok(json!({"anon": anonymous()?})),
             other => return Err(format!("unknown command {other}").into()),
         };
-        Ok(json!({"ns": samples}))
+        let cpu: Vec<f64> = samples.iter().filter_map(|sample| sample.cpu).collect();
+        let mut answer = json!({"ns": samples.iter().map(|sample| sample.ns).collect::<Vec<f64>>()});
+        if !cpu.is_empty() {
+            answer["cpu"] = json!(cpu);
+        }
+        Ok(answer)
     }
 }
 
