@@ -152,7 +152,13 @@ class ServerError(SimdriveError, OSError):
     message: str = ""
 
 
-class StoreError(SimdriveError, OSError):
+class _FileError(SimdriveError, OSError):
+    # An OSError keeps its errno when it is pickled only if that was an argument, and then says it in its message.
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), self.args, {**self.__dict__, "errno": self.errno}
+
+
+class StoreError(_FileError):
     """Reading or writing a store failed; ``errno`` says why, where the system refused something."""
 
 
@@ -182,8 +188,12 @@ class StoreReadOnlyError(StoreError):
     """The store was opened for reading, or stopped writing after a failure that it could not take back."""
 
 
-class StorageFullError(SimdriveError, OSError):
+class StorageFullError(_FileError):
     """The disk, a quota or a limit on file sizes leaves no room. Nothing was stored; ``errno`` is ``ENOSPC``."""
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args)
+        self.errno = ENOSPC
 
 
 class OverloadError(SimdriveError):
@@ -309,10 +319,8 @@ def make_error(
         error.sent = outcome_unknown
     if isinstance(error, ServerError):
         error.message = detail
-    if isinstance(error, StorageFullError):
-        error.errno = ENOSPC
-    elif isinstance(error, StoreError):
+    if isinstance(error, StoreError):
         error.errno = system_code or None
-        if isinstance(error, StoreCorruptError):
-            error.offset = offset
+    if isinstance(error, StoreCorruptError):
+        error.offset = offset
     return error

@@ -32,7 +32,7 @@ enum class StoreMode : std::uint8_t {
 /// When written entries are forced to the disk. Whatever the mode, an entry that was acknowledged survives the death of
 /// the process; what is said here is about the system or the power failing.
 enum class StoreSync : std::uint8_t {
-  none,    ///< When the system likes, or by `flush()`; opening checks every entry behind the last flush.
+  none,    ///< By `flush()` and `close()` only.
   batch,   ///< In the background, `sync_interval` after the first entry that is not there yet, and on `close()`.
   always,  ///< Before a write returns; writes that wait at the same time share one sync.
 };
@@ -317,8 +317,9 @@ class Store {
   /// In mode `read`: shows entries that were appended, or the file that took the place of this one, since the store was
   /// opened or last refreshed, and returns the new tail. In mode `append` there is nothing to do.
   Result<std::uint64_t> refresh();
-  /// Syncs (unless `StoreSync::none`) and lets go of the file. Entries and iterators stay valid. Idempotent. Returns
-  /// the error of the last sync.
+  /// Forces what was written to the disk, in every mode of `StoreSync`, and lets go of the file. Entries and iterators
+  /// stay valid. Returns the error of the sync; the store is closed all the same. Idempotent. The destructor does it,
+  /// too.
   Result<void> close();
   [[nodiscard]] bool closed() const noexcept;
 

@@ -106,7 +106,7 @@ Result<void> Engine::close() {
   Result<void> result;
   if (options_.mode == StoreMode::append) {
     syncer_->stop();
-    if (options_.sync != StoreSync::none) result = syncer_->drain();
+    result = syncer_->drain(appender_->tail());
     syncer_->attach(nullptr, 0);
     if (options_.lock) generation_->file->unlock();  // a reader at work may keep the file open a little longer
     appender_.reset();

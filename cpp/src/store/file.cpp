@@ -40,6 +40,7 @@ FileFault fault_of(const Error& error) noexcept {
     case EACCES:
     case EPERM:
     case EROFS: return FileFault::permission;
+    case EBUSY: return FileFault::in_use;
     case EIO: return FileFault::io;
     default: return FileFault::other;
   }

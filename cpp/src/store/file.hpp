@@ -39,6 +39,8 @@ enum class FileFault : std::uint8_t {
   io,
   /// Errc::out_of_memory, from a mapping too.
   no_memory,
+  /// EBUSY: on Windows a mapping, or another program, stands in the way.
+  in_use,
   other,
 };
 
@@ -125,7 +127,8 @@ class File {
   [[nodiscard]] virtual Written write_at(std::uint64_t offset, std::span<const BytesView> pieces) = 0;
 
   [[nodiscard]] virtual Result<std::uint64_t> size() = 0;
-  /// Cuts the file to `size` bytes. Never makes it longer: a `size` behind the end is refused.
+  /// Cuts the file to `size` bytes. Never makes it longer: a `size` behind the end is refused. Windows refuses to cut a
+  /// file that is mapped (FileFault::in_use): let go of the mapping first.
   [[nodiscard]] virtual Result<void> truncate(std::uint64_t size) = 0;
 
   /// Content and length are on the disk when it returns. After a failure nothing is known of what was written since
@@ -165,7 +168,8 @@ class FileSystem {
 
   /// What is at the path, following links.
   [[nodiscard]] virtual Result<FileStat> stat(const std::string& path) = 0;
-  /// Puts `from` in the place of `to`, which may be there, in one step. Both in one folder.
+  /// Puts `from` in the place of `to`, which may be there, in one step. Both in one folder. They may be open, on
+  /// Windows from 10 (1607) on.
   [[nodiscard]] virtual Result<void> rename_over(const std::string& from, const std::string& to) = 0;
   [[nodiscard]] virtual Result<void> remove(const std::string& path) = 0;
   /// Creations, renames and removals in the folder that holds `path` are on the disk when it returns.

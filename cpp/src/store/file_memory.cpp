@@ -237,6 +237,7 @@ std::optional<Bytes> MemoryFiles::get(const std::string& path) const {
 std::vector<std::string> MemoryFiles::paths() const {
   const std::lock_guard lock(mutex_);
   std::vector<std::string> all;
+  all.reserve(files_.size());
   for (const auto& [path, content] : files_) all.push_back(path);
   return all;
 }

@@ -42,11 +42,11 @@ int errno_for(DWORD code) noexcept {
     case ERROR_BAD_NETPATH:
     case ERROR_BAD_NET_NAME: return ENOENT;
     case ERROR_DIRECTORY: return ENOTDIR;
-    case ERROR_ACCESS_DENIED:
+    case ERROR_ACCESS_DENIED: return EACCES;
     case ERROR_SHARING_VIOLATION:
     case ERROR_LOCK_VIOLATION:
     case ERROR_USER_MAPPED_FILE:
-    case ERROR_DELETE_PENDING: return EACCES;
+    case ERROR_DELETE_PENDING: return EBUSY;
     case ERROR_WRITE_PROTECT: return EROFS;
     case ERROR_FILE_EXISTS:
     case ERROR_ALREADY_EXISTS: return EEXIST;
@@ -219,7 +219,7 @@ class WindowsFile final : public File {
     return static_cast<std::uint64_t>(size.QuadPart);
   }
 
-  // The system refuses to cut off what a mapping shows. What was appended since the mapping was made can go.
+  // EBUSY while there is a mapping of the file, in whatever process.
   [[nodiscard]] Result<void> truncate(std::uint64_t size) override {
     const Result<std::uint64_t> now = this->size();
     if (!now.ok()) return now.error();

@@ -39,7 +39,7 @@ constexpr unsigned kLoadShrunk = 154;
 constexpr unsigned kLoadMin = 64;
 
 constexpr std::size_t kPage = 4096;
-constexpr std::size_t kPagesFrom = 4 * kPage;
+constexpr std::size_t kPagesFrom = 3 * kPage;
 constexpr std::size_t kAlignment = 64;
 
 // So far ahead are the lines fetched, when there are many to look at.

@@ -130,6 +130,8 @@ class Index {
   void shrink_to_fit() noexcept;
 
  private:
+  friend struct IndexPeer;  // of the tests
+
   static constexpr unsigned kShardBits = 10;
   static constexpr std::size_t kShards = std::size_t{1} << kShardBits;
   static constexpr std::size_t kSlots = 5;

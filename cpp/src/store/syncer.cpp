@@ -74,8 +74,12 @@ Result<void> Syncer::wait_for(std::uint64_t number) {
   return run(lock, number);
 }
 
-Result<void> Syncer::drain() {
+Result<void> Syncer::drain(std::uint64_t tail) {
   std::unique_lock lock(mutex_);
+  if (tail != tail_) {
+    tail_ = tail;
+    ++appended_;
+  }
   return run(lock, appended_);
 }
 

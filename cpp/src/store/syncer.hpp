@@ -58,8 +58,8 @@ class Syncer {
 
   /// Returns once the append of that number is on the disk.
   [[nodiscard]] Result<void> wait_for(std::uint64_t number);
-  /// Returns once everything that was appended is on the disk.
-  [[nodiscard]] Result<void> drain();
+  /// Returns once everything up to `tail`, where the file ends, is on the disk, also what appended() was not told of.
+  [[nodiscard]] Result<void> drain(std::uint64_t tail);
   /// Ends the background thread. Idempotent.
   void stop() noexcept;
   /// A sync has failed: the kernel may have dropped pages, so nothing may be appended any more.

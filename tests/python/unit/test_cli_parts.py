@@ -188,7 +188,7 @@ def kinds(root: type[errors.SimdriveError]) -> Iterable[type[errors.SimdriveErro
         yield from kinds(kind)
 
 
-EXPECTED = {
+EXPECTED: dict[int, set[type[errors.SimdriveError]]] = {
     failures.USAGE: {
         errors.ConfigurationError,
         errors.InvalidKeyError,
@@ -198,6 +198,7 @@ EXPECTED = {
         errors.StoreError,
         errors.StoreLockedError,
         errors.StoreNotFoundError,
+        errors.StoreReadOnlyError,
     },
     failures.DAMAGED: {errors.StoreCorruptError, errors.StoreFormatError},
     failures.CONNECTION: {*kinds(errors.ConnectionError)},

@@ -426,6 +426,7 @@ PARENTS: dict[str, tuple[type[BaseException], ...]] = {
     "OverloadError": (simdrive.SimdriveError,),
     "StoreError": (simdrive.SimdriveError, OSError),
     "StoreNotFoundError": (simdrive.StoreError,),
+    "StoreReadOnlyError": (simdrive.StoreError,),
     "StoreLockedError": (simdrive.StoreError,),
     "StoreCorruptError": (simdrive.StoreError,),
     "StoreFormatError": (simdrive.StoreError,),

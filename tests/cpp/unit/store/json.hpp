@@ -1,4 +1,4 @@
-// Reads the JSON of the store vectors: no numbers but integers, no surrogates.
+// Reads the JSON of the store vectors: no numbers but integers.
 #pragma once
 
 #include <cstdint>
@@ -138,24 +138,35 @@ class JsonReader {
         case 'b': out += '\b'; break;
         case 'f': out += '\f'; break;
         case 'u': {
-          const auto code = static_cast<unsigned>(std::stoul(std::string(text_.substr(at_, 4)), nullptr, 16));
-          at_ += 4;
-          if (code < 0x80) {
-            out += static_cast<char>(code);
-          } else if (code < 0x800) {
-            out += static_cast<char>(0xC0 | (code >> 6));
-            out += static_cast<char>(0x80 | (code & 0x3F));
-          } else {
-            out += static_cast<char>(0xE0 | (code >> 12));
-            out += static_cast<char>(0x80 | ((code >> 6) & 0x3F));
-            out += static_cast<char>(0x80 | (code & 0x3F));
+          std::uint32_t code = hex4();
+          if (code >= 0xD800 && code < 0xDC00) {  // the first half of a pair
+            expect("\\u");
+            code = 0x10000 + ((code - 0xD800) << 10) + (hex4() - 0xDC00);
           }
+          append_utf8(out, code);
           break;
         }
         default: out += escape;
       }
     }
     return out;
+  }
+
+  std::uint32_t hex4() {
+    if (text_.size() - at_ < 4) fail();
+    const auto code = static_cast<std::uint32_t>(std::stoul(std::string(text_.substr(at_, 4)), nullptr, 16));
+    at_ += 4;
+    return code;
+  }
+
+  static void append_utf8(std::string& out, std::uint32_t code) {
+    if (code < 0x80) {
+      out += static_cast<char>(code);
+      return;
+    }
+    const int more = code < 0x800 ? 1 : code < 0x10000 ? 2 : 3;
+    out += static_cast<char>((0x780 >> more & 0xFF) | (code >> 6 * more));
+    for (int i = more; i-- > 0;) out += static_cast<char>(0x80 | (code >> 6 * i & 0x3F));
   }
 
   std::string_view text_;

@@ -183,7 +183,13 @@ TEST_P(FileTest, ARenamedFileIsKnownByItsIdentity) {
   ASSERT_TRUE(made->try_lock_exclusive().ok());
   EXPECT_EQ(files().stat(path()).value().identity, old->identity());
   EXPECT_FALSE(old->identity() == made->identity());
-  ASSERT_TRUE(files().rename_over(path("s.bin.new"), path()).ok());
+  const Result<void> renamed = files().rename_over(path("s.bin.new"), path());
+#ifdef _WIN32
+  if (!renamed.ok() && fault_of(renamed.error()) == FileFault::permission) {
+    GTEST_SKIP() << "this Windows does not rename over open files";
+  }
+#endif
+  ASSERT_TRUE(renamed.ok()) << renamed.error().detail;
   ASSERT_TRUE(files().sync_directory(path()).ok());
   const FileStat now = files().stat(path()).value();
   EXPECT_EQ(now.identity, made->identity());
@@ -194,6 +200,15 @@ TEST_P(FileTest, ARenamedFileIsKnownByItsIdentity) {
   EXPECT_EQ(read(*fresh(), 0, 9), "new!");
   EXPECT_EQ(fault_of(fresh()->try_lock_exclusive().error()), FileFault::locked);  // the lock went with the file
   EXPECT_TRUE(old->try_lock_exclusive().ok());
+}
+
+TEST_P(FileTest, AClosedFileIsReplaced) {
+  ASSERT_EQ(write(*fresh(), 0, {"old"}).bytes, 3U);
+  ASSERT_EQ(write(*fresh("new"), 0, {"new!"}).bytes, 4U);
+  ASSERT_TRUE(files().rename_over(path("new"), path()).ok());
+  ASSERT_TRUE(files().sync_directory(path()).ok());
+  EXPECT_EQ(read(*fresh(), 0, 9), "new!");
+  EXPECT_FALSE(exists(files(), path("new")).value());
 }
 
 TEST_P(FileTest, RemovingIsForWhatIsThere) {
@@ -244,7 +259,15 @@ TEST_P(FileTest, MappingsShowWhatReplacesATakenBackWrite) {
   Mapping mapping = file->map(5).value();
   const std::string large(300'000, 'x');
   ASSERT_EQ(write(*file, 5, {large}).bytes, large.size());
-  ASSERT_TRUE(file->truncate(5).ok());
+  Result<void> cut = file->truncate(5);
+#ifdef _WIN32
+  if (!cut.ok()) {
+    EXPECT_EQ(fault_of(cut.error()), FileFault::in_use);
+    mapping.reset();
+    cut = file->truncate(5);
+  }
+#endif
+  ASSERT_TRUE(cut.ok());
   ASSERT_EQ(write(*file, 5, {"again"}).bytes, 5U);
   if (!file->covers(mapping, 10)) mapping = file->map(10).value();
   EXPECT_EQ(std::string(reinterpret_cast<const char*>(mapping.data()), 10), "startagain");
@@ -291,6 +314,7 @@ TEST(FileErrorTest, SaysWhatOnWhatAndWhy) {
   EXPECT_EQ(fault_of(file_error("open", "p", EISDIR)), FileFault::is_directory);
   EXPECT_EQ(fault_of(file_error("open", "p", ENOTDIR)), FileFault::not_found);
   EXPECT_EQ(fault_of(file_error("open", "p", ELOOP)), FileFault::not_a_file);
+  EXPECT_EQ(fault_of(file_error("truncate", "p", EBUSY)), FileFault::in_use);
   EXPECT_EQ(fault_of(file_error("open", "p", EMFILE)), FileFault::other);
   EXPECT_EQ(fault_of(file_error("map", "p", ENOMEM)), FileFault::no_memory);
   EXPECT_EQ(fault_of(not_a_file_error("open", "p")), FileFault::not_a_file);
