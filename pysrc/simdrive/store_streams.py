@@ -76,12 +76,15 @@ class StoreStreams:
             progress(done, done)
         return done
 
-    def read_stream(self: _Calls, key: Buffer | KeyHash, *, chunk_size: int = 1 << 20) -> Iterator[Value]:
+    def read_stream(
+        self: _Calls, key: Buffer | KeyHash, *, chunk_size: int = 1 << 20, progress: Progress | None = None
+    ) -> Iterator[Value]:
         """The value under `key` in pieces, looked up when the first is asked for.
 
         Args:
             key: as for `read`; copied at once.
             chunk_size: bytes in each piece but the last.
+            progress: called as ``progress(done, total)`` in bytes about ten times a second while pieces are taken.
 
         Returns:
             An iterator of :class:`simdrive.Value` objects on the mapped file, without a copy.
@@ -93,7 +96,7 @@ class StoreStreams:
         """
         check_chunk_size(chunk_size)
         wanted = key if isinstance(key, KeyHash) else checked_key(key).tobytes()
-        return _pieces(self, wanted, chunk_size)
+        return _pieces(self, wanted, chunk_size, _Ticks(progress))
 
     def read_into(self: _Calls, key: Buffer | KeyHash, sink: BinaryIO, *, progress: Progress | None = None) -> int:
         """Writes the value under `key` to `sink`, from the mapped file.
@@ -126,8 +129,7 @@ class StoreStreams:
             if not filling.took(write(piece), len(piece)):
                 filling.wait(None)
             ticks.at(filling.done, size)
-        if progress is not None:
-            progress(size, size)
+        ticks.end(size)
         return filling.done
 
 
@@ -138,11 +140,17 @@ def not_found(op: str, key: Buffer | KeyHash, endpoint: str) -> SimdriveError:
     return make_error(Code.key_not_found, f"there is no value under {key!r}", op=op, path=endpoint)
 
 
-def _pieces(calls: _Calls, key: bytes | KeyHash, chunk_size: int) -> Iterator[Value]:
+def _pieces(calls: _Calls, key: bytes | KeyHash, chunk_size: int, ticks: _Ticks) -> Iterator[Value]:
     entry = calls.read_entry(key)
     if entry is None:
         raise not_found("read_stream", key, calls.options.endpoint)
-    yield from cut(entry, chunk_size)
+    size = len(entry)
+    done = 0
+    for piece in cut(entry, chunk_size):
+        yield piece
+        done += len(piece)
+        ticks.at(done, size)
+    ticks.end(size)
 
 
 class _Ticks:
@@ -161,6 +169,10 @@ class _Ticks:
         if now - self._told >= _TOLD_EVERY:
             self._told = now
             self._progress(done, total)
+
+    def end(self, size: int) -> None:
+        if self._progress is not None:
+            self._progress(size, size)
 
 
 class Pieces:
