@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import simdrive
-from support.resident import resident_bytes
+from support.resident import on_linux, resident_bytes
 
 SIZES = [2, 100, 65535, 65536, (1 << 20) - 1, 1 << 20, (1 << 20) + 1, 5_000_001]
 
@@ -171,6 +171,7 @@ def test_progress(calls: Any) -> None:
     assert all(done <= 100_000 for done, _ in told)
 
 
+@on_linux
 def test_memory_stays_flat(tmp_path: Path) -> None:
     """256 MiB go in and out, and never are in the memory of the process (mapped pages of the file aside)."""
     piece = os.urandom(1 << 20)
