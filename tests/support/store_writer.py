@@ -34,7 +34,7 @@ def steps(seed: int, largest: int) -> Iterator[Step]:
         size = chance.choice([2, 50, 4096, 70_000, 1 << 20, largest])
         keys = chance.sample(KEYS, 4 if kind == "batch" else 1)
         size = min(size, 1 << 20) if kind == "batch" else size
-        after: Any = {key: None if kind == "delete" else (seed * 1_000_000 + number, size) for key in keys}
+        after: Any = dict.fromkeys(keys, None if kind == "delete" else (seed * 1_000_000 + number, size))
         yield kind, {} if kind == "compact" else after
 
 

@@ -44,21 +44,26 @@ cdef class Entry(Value):
     @property
     def key_hash(self):
         """The hash of the key, as a :class:`simdrive.KeyHash`, which the store takes as a key."""
-        self.check()
-        return _KeyHash(self.owner.entry().key_hash())
+        cdef const uint8_t* data
+        cdef Owner keep = self.held(&data)
+        check_held(data)
+        return _KeyHash(keep.entry().key_hash())
 
     @property
     def checksum(self):
         """CRC-32 of the payload when it was written, as stored."""
-        self.check()
-        return self.owner.entry().checksum()
+        cdef const uint8_t* data
+        cdef Owner keep = self.held(&data)
+        check_held(data)
+        return keep.entry().checksum()
 
     def is_valid_checksum(self):
         """Computes the checksum of the payload and tells whether it is the stored one."""
         cdef Outside outside
-        cdef Owner keep = self.owner
+        cdef const uint8_t* data
+        cdef Owner keep = self.held(&data)
         cdef cbool valid
-        self.check()
+        check_held(data)
         if self.size <= kQuick:
             return keep.entry().is_valid_checksum()
         with nogil:
@@ -69,33 +74,43 @@ cdef class Entry(Value):
     @property
     def offset_range(self):
         """Where in the file the payload begins and ends, in bytes. Comparable within one ``store.generation``."""
-        self.check()
-        return self.owner.entry().offset(), self.owner.entry().end_offset()
+        cdef const uint8_t* data
+        cdef Owner keep = self.held(&data)
+        check_held(data)
+        return keep.entry().offset(), keep.entry().end_offset()
 
     @property
     def prev_offset(self):
         """End of the record before this one, in bytes from the start of the file."""
-        self.check()
-        return self.owner.entry().prev_offset()
+        cdef const uint8_t* data
+        cdef Owner keep = self.held(&data)
+        check_held(data)
+        return keep.entry().prev_offset()
 
     @property
     def file_size(self):
         """Bytes of payload and metadata; the padding before the payload is not counted."""
-        self.check()
-        return self.owner.entry().file_size()
+        cdef const uint8_t* data
+        cdef Owner keep = self.held(&data)
+        check_held(data)
+        return keep.entry().file_size()
 
     @property
     def is_tombstone(self):
         """Whether this marks a deletion. Only ``store.read_last_entry()`` gives such."""
-        self.check()
-        return self.owner.entry().is_tombstone()
+        cdef const uint8_t* data
+        cdef Owner keep = self.held(&data)
+        check_held(data)
+        return keep.entry().is_tombstone()
 
     def __repr__(self):
-        if self.data == NULL:
+        cdef const uint8_t* data
+        cdef Owner keep = self.held(&data)
+        if data == NULL:
             return "<simdrive.Entry (released)>"
-        start = PyBytes_FromStringAndSize(<const char*> self.data, min(self.size, 16))
+        start = PyBytes_FromStringAndSize(<const char*> data, min(self.size, 16))
         dots = "..." if self.size > 16 else ""
-        return (f"<simdrive.Entry of {self.size} byte{'' if self.size == 1 else 's'} at {self.owner.entry().offset()}: "
+        return (f"<simdrive.Entry of {self.size} byte{'' if self.size == 1 else 's'} at {keep.entry().offset()}: "
                 f"{start!r}{dots}>")
 
 

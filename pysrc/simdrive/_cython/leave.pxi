@@ -44,7 +44,7 @@ cdef extern from *:
     };
 
     // In a callback of the core that is to run Python: as Outside::back(), but false instead of stopping there, so that
-    // the call ends, with the locks it holds, and its own Outside stops the thread.
+    // the call ends, with the locks it holds, and its own Outside stops the thread. Python waits for who is in one.
     class Visit {
      public:
       Visit() = default;
@@ -57,11 +57,6 @@ cdef extern from *:
         coming_back_ = true;
         g_coming_back.fetch_add(1);
         return !g_leaving.load() || std::this_thread::get_id() == g_last;
-      }
-      // With the GIL taken: what is run now may take long.
-      void arrived() noexcept {
-        coming_back_ = false;
-        g_coming_back.fetch_sub(1);
       }
 
      private:
@@ -82,7 +77,6 @@ cdef extern from *:
         void back() noexcept nogil
     cppclass Visit:
         cbool begin() noexcept nogil
-        void arrived() noexcept nogil
     void sd_leave() noexcept
     long sd_coming_back() noexcept
     void sd_nobody_comes_back() noexcept

@@ -175,7 +175,6 @@ cdef cbool tell_store(void* context, uint64_t done, uint64_t total) noexcept nog
     if not visit.begin():
         return False
     with gil:
-        visit.arrived()
         if told.holder != NULL:
             told.holder.enter(PyThread_get_thread_ident())
         go_on = PyThread_get_thread_ident() != _main_thread or simdrive_check_signals() == 0
@@ -252,7 +251,6 @@ cdef int64_t feed_store(void* context, uint8_t* buffer, size_t size) noexcept no
         if not visit.begin():
             return -1
         with gil:
-            visit.arrived()
             c.holder.enter(PyThread_get_thread_ident())
             got = (<_Feed> c.feed).more(buffer, size)
             c.holder.leave()

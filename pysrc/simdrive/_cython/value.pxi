@@ -92,6 +92,12 @@ def make_value(data):
         PyBuffer_Release(&view)
 
 
+cdef int check_held(const uint8_t* data) except -1:
+    if data == NULL:
+        raise ValueError("this Value was released")
+    return 0
+
+
 cdef class Value:
     """The bytes of a value, read-only and without a copy: what ``out="view"`` and `read_stream` give.
 
@@ -130,27 +136,33 @@ cdef class Value:
                         "batch_read(keys, out=\"view\") or read_stream(key)")
 
     def __dealloc__(self):
-        self.drop()
+        self.drop(move(self.owner))
 
-    cdef void drop(self) noexcept:
+    cdef void drop(self, Owner owner) noexcept:
         cdef Outside outside
-        cdef Owner owner = move(self.owner)
-        self.data = NULL
         if owner.slow_to_free():  # for a slice, giving the GIL away would be the longer wait
             with nogil:
                 owner.reset()
                 outside.back()
 
+    cdef Owner held(self, const uint8_t** data) noexcept:
+        """A reference to what keeps the bytes, and where they are, whatever release() of another thread does."""
+        cdef Owner owner
+        with cython.critical_section(self):
+            data[0] = self.data
+            owner = self.owner
+        return owner
+
     cdef int check(self) except -1:
-        if self.data == NULL:
-            raise ValueError("this Value was released")
-        return 0
+        return check_held(self.data)
 
     def __getbuffer__(self, Py_buffer* view, int flags):
-        self.check()
         if flags & PyBUF_WRITABLE:
+            self.check()
             raise BufferError("a Value is read-only")
-        self.exports += 1
+        with cython.critical_section(self):
+            self.check()
+            self.exports += 1
         view.obj = self
         view.buf = <void*> self.data
         view.len = self.size
@@ -164,7 +176,8 @@ cdef class Value:
         view.internal = NULL
 
     def __releasebuffer__(self, Py_buffer* view):
-        self.exports -= 1
+        with cython.critical_section(self):
+            self.exports -= 1
 
     def __len__(self):
         self.check()
@@ -172,10 +185,10 @@ cdef class Value:
 
     def __bytes__(self):
         cdef Outside outside
-        cdef Owner keep = self.owner
-        cdef const uint8_t* data = self.data
+        cdef const uint8_t* data
+        cdef Owner keep = self.held(&data)
         cdef Py_ssize_t size = self.size
-        self.check()
+        check_held(data)
         if size <= kQuick:
             return PyBytes_FromStringAndSize(<const char*> data, size)
         copy = PyBytes_FromStringAndSize(NULL, size)
@@ -187,8 +200,8 @@ cdef class Value:
 
     def __eq__(self, other):
         cdef Outside outside
-        cdef Owner keep = self.owner
-        cdef const uint8_t* data = self.data
+        cdef const uint8_t* data
+        cdef Owner keep = self.held(&data)
         cdef Py_ssize_t size = self.size
         cdef Py_buffer view
         cdef cbool same
@@ -217,13 +230,13 @@ cdef class Value:
 
     def __hash__(self):
         cdef Outside outside
-        cdef Owner keep = self.owner
-        cdef const uint8_t* data = self.data
+        cdef const uint8_t* data
+        cdef Owner keep = self.held(&data)
         cdef Py_ssize_t size = self.size
         cdef Py_hash_t result
         if self.known_hash != -1:
             return self.known_hash
-        self.check()
+        check_held(data)
         if size == 0:
             result = 0
         elif size <= kQuick:
@@ -237,22 +250,26 @@ cdef class Value:
 
     def __getitem__(self, index):
         cdef Py_ssize_t start, stop, step, size
+        cdef const uint8_t* data
+        cdef Owner keep
         if isinstance(index, slice):
             PySlice_Unpack(index, &start, &stop, &step)
-            self.check()
+            keep = self.held(&data)
+            check_held(data)
             if step != 1:
                 raise ValueError(f"a slice of a Value has step 1, not {step}; use view()[i:j:{step}], which is no Value")
             size = PySlice_AdjustIndices(self.size, &start, &stop, step)
-            return part_of(self.owner, self.data + start, size)
+            return part_of(keep, data + start, size)
         if not PyIndex_Check(index):
             raise TypeError(f"indices of a Value must be integers or slices, not {type(index).__name__}")
         start = PyNumber_AsSsize_t(index, IndexError)
-        self.check()
+        keep = self.held(&data)
+        check_held(data)
         if start < 0:
             start += self.size
         if not 0 <= start < self.size:
             raise IndexError("index of a Value out of range")
-        return self.data[start]
+        return data[start]
 
     def __iter__(self):
         return iter(PyMemoryView_FromObject(self))
@@ -299,10 +316,17 @@ cdef class Value:
         Raises:
             BufferError: a memoryview, an array or another buffer of this value is in use.
         """
-        if self.exports > 0:
-            raise BufferError(f"a Value with {self.exports} exported buffer{'s' if self.exports > 1 else ''} in use "
-                              "cannot be released")
-        self.drop()
+        cdef Owner owner
+        cdef Py_ssize_t exports
+        with cython.critical_section(self):
+            exports = self.exports
+            if exports == 0:
+                owner = move(self.owner)
+                self.data = NULL
+        if exports > 0:
+            raise BufferError(f"a Value with {exports} exported buffer{'s' if exports > 1 else ''} in use cannot be "
+                              "released")
+        self.drop(move(owner))
 
     def __enter__(self):
         self.check()
@@ -322,8 +346,10 @@ cdef class Value:
         return make_value, (_pickle.PickleBuffer(self) if protocol >= 5 else bytes(self),)
 
     def __repr__(self):
-        if self.data == NULL:
+        cdef const uint8_t* data
+        cdef Owner keep = self.held(&data)
+        if data == NULL:
             return "<simdrive.Value (released)>"
-        start = PyBytes_FromStringAndSize(<const char*> self.data, min(self.size, 16))
+        start = PyBytes_FromStringAndSize(<const char*> data, min(self.size, 16))
         dots = "..." if self.size > 16 else ""
         return f"<simdrive.Value of {self.size} byte{'' if self.size == 1 else 's'}: {start!r}{dots}>"

@@ -82,25 +82,27 @@ def test_failures_leave_nothing(calls: Any, tmp_path: Path, length: int) -> None
     calls.write(b"key", b"before")
     image = (tmp_path / "store.bin").read_bytes()
 
-    class Failed(Exception):
+    class FailedError(Exception):
         pass
 
     def failing() -> Iterator[bytes]:
         yield from pieces_of(b"x" * length, 7000)
-        raise Failed
+        raise FailedError
 
     def strange(last: Any) -> Iterator[Any]:
         yield from pieces_of(b"x" * length, 7000)
         yield last
 
     for kind, source in (
-        (Failed, failing()), (TypeError, strange("text")), (TypeError, strange(5)), (KeyboardInterrupt, interrupted()),
+        (FailedError, failing()), (TypeError, strange("text")), (TypeError, strange(5)),
+        (KeyboardInterrupt, interrupted()),
         (BlockingIOError, OnlyRead(b"x" * (length + 1), None)), (TypeError, OnlyRead(b"x" * (length + 1), "text")),
     ):  # fmt: skip
         with pytest.raises(kind):
             calls.write_stream(b"key", source)
         assert (tmp_path / "store.bin").read_bytes() == image
-    for source in ([], [b""], io.BytesIO(), [b"\0"], OnlyRead(b"\0")):
+    refused: list[Any] = [[], [b""], io.BytesIO(), [b"\0"], OnlyRead(b"\0")]
+    for source in refused:
         with pytest.raises(simdrive.InvalidValueError):
             calls.write_stream(b"key", source)
     assert calls.read(b"key") == b"before"
@@ -127,7 +129,8 @@ def test_wrong_arguments(calls: Any, tmp_path: Path) -> None:
         calls.read_into(b"key", b"no sink")
     with pytest.raises(ValueError, match="chunk_size"):
         calls.read_stream(b"key", chunk_size=0)
-    for call in (lambda: calls.read_into(b"key", io.BytesIO()), lambda: next(calls.read_stream(b"key"))):
+    absent: list[Any] = [lambda: calls.read_into(b"key", io.BytesIO()), lambda: next(calls.read_stream(b"key"))]
+    for call in absent:
         with pytest.raises(simdrive.KeyNotFoundError, match=r"store\.bin"):
             call()
     assert calls.read(b"key") is None
@@ -152,7 +155,7 @@ def test_sinks_that_take_a_part(calls: Any) -> None:
     with pytest.raises(OSError, match="the sink fails"):
         calls.read_into(b"key", Failing())
     read_end, write_end = os.pipe()
-    with open(read_end, "rb", buffering=0) as reader, open(write_end, "wb", buffering=0) as writer:
+    with os.fdopen(read_end, "rb", 0) as reader, os.fdopen(write_end, "wb", 0) as writer:
         calls.write(b"small", b"through a pipe")
         assert calls.read_into(b"small", writer) == 14
         assert reader.read(100) == b"through a pipe"
@@ -182,7 +185,7 @@ def test_memory_stays_flat(tmp_path: Path) -> None:
         try:
             assert store.write_stream(b"key", (piece for _ in range(256))) == 256 << 20
             written = resident_bytes() - before
-            with open(os.devnull, "wb", buffering=0) as sink:
+            with Path(os.devnull).open("wb", buffering=0) as sink:
                 assert store.read_into(b"key", sink) == 256 << 20
             assert sum(len(part) for part in store.read_stream(b"key")) == 256 << 20
             assert tracemalloc.get_traced_memory()[1] < 8 << 20
