@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from support import storage_vectors as sv
 from support.interop import HOW_TO_GET, Interop, find_interop
-from support.storage_model import ModelFile
 from support.storage_scripts import scripts
+from support.storage_store import open_script_store
 
 SETTINGS = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -34,7 +34,7 @@ def original() -> Interop:
 @pytest.fixture(scope="module")
 def open_ours() -> sv.OpenStore:
     """Opens one of our stores; what is under test."""
-    return lambda path, create: ModelFile(path, create=create)
+    return open_script_store
 
 
 def left_in(folder: Path) -> dict[str, bytes]:
