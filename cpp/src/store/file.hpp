@@ -150,6 +150,9 @@ class File {
   /// file. Until it does not, one mapping serves all that is appended.
   [[nodiscard]] virtual bool covers(const Mapping& mapping, std::uint64_t size) const noexcept = 0;
 
+  /// Whether mappings show all that is appended within their capacity, by themselves; covers() needs no asking then.
+  [[nodiscard]] virtual bool maps_ahead() const noexcept { return false; }
+
   /// How reading will go. Only a hint. `size` 0: to the end.
   virtual void advise(std::uint64_t offset, std::uint64_t size, Advice advice) noexcept = 0;
 };

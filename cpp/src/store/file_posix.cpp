@@ -226,6 +226,8 @@ class PosixFile final : public File {
     return size <= mapping.capacity();
   }
 
+  [[nodiscard]] bool maps_ahead() const noexcept override { return true; }
+
   void advise(std::uint64_t offset, std::uint64_t size, Advice advice) noexcept override {
 #ifdef POSIX_FADV_NORMAL
     if (offset > kOffsetMax || size > kOffsetMax) return;

@@ -33,7 +33,8 @@ struct Generation {
 
 /// Generations outlive their views, and views the guards of their readers.
 struct View final : Epoch::Retired {
-  View(std::shared_ptr<Generation> of, Mapping mapped, std::uint64_t readable) noexcept
+  /// Readers map what they find unmapped.
+  explicit View(std::shared_ptr<Generation> of, Mapping mapped = {}, std::uint64_t readable = 0) noexcept
       : generation(std::move(of)), mapping(std::move(mapped)), covered(readable) {
     bytes = sizeof(View);
     destroy = [](Epoch::Retired& retired) noexcept { delete static_cast<View*>(&retired); };
@@ -47,7 +48,7 @@ struct View final : Epoch::Retired {
 
 /// Up to where `mapping` shows what is or will be written to `file`, which has `tail` bytes now.
 [[nodiscard]] inline std::uint64_t covered_by(const File& file, const Mapping& mapping, std::uint64_t tail) noexcept {
-  if (file.covers(mapping, mapping.capacity())) return mapping.capacity();
+  if (file.maps_ahead()) return mapping.capacity();
   return file.covers(mapping, tail) ? tail : 0;
 }
 

@@ -1,6 +1,7 @@
 # simdrive.Value: bytes that C++ owns, seen from Python without a copy.
 #
-# Ownership: each Value holds a reference to the C++ block its bytes are in (simdrive/block.hpp), slices the same one.
+# Ownership: each Value holds a reference to what its bytes are in, a C++ block (simdrive/block.hpp) or an entry of a
+# store with its mapping (simdrive/store.hpp); slices the same one.
 # Exported buffers (memoryviews, arrays) hold the Value. Work without the GIL holds a reference of its own meanwhile,
 # since another thread may call release().
 
@@ -16,7 +17,7 @@ from libc.stdint cimport uint8_t, uint64_t
 from libc.string cimport memcmp, memcpy
 from libcpp.utility cimport move
 
-from simdrive._cython.libsimdrive.block cimport CBlock, kLargeBlock, make_block
+from simdrive._cython.libsimdrive.block cimport CBlock, make_block
 
 import importlib as _importlib
 import pickle as _pickle
@@ -45,10 +46,15 @@ cdef extern from *:
 
 cdef Value new_value(CBlock block, const uint8_t* data, Py_ssize_t size):
     """A value of `size` bytes at `data`, which are in `block`."""
+    return part_of(Owner(move(block)), data, size)
+
+
+cdef Value part_of(Owner owner, const uint8_t* data, Py_ssize_t size):
+    """A value of `size` bytes at `data`, which `owner` keeps."""
     cdef Value value = Value.__new__(Value)
     value.data = &kNothing if size == 0 else data
     value.size = size
-    value.block = move(block)
+    value.owner = move(owner)
     return value
 
 
@@ -86,7 +92,6 @@ def make_value(data):
         PyBuffer_Release(&view)
 
 
-@cython.final
 cdef class Value:
     """The bytes of a value, read-only and without a copy: what ``out="view"`` and `read_stream` give.
 
@@ -107,7 +112,7 @@ cdef class Value:
     with itself) and ``repr``: as of a ``memoryview``.
     """
 
-    cdef CBlock block
+    cdef Owner owner
     cdef const uint8_t* data  # NULL: released
     cdef Py_ssize_t size
     cdef Py_ssize_t exports
@@ -121,19 +126,19 @@ cdef class Value:
         self.known_hash = -1
 
     def __init__(self, *args, **kwargs):
-        raise TypeError("a Value is made by a client: read(key, out=\"view\"), batch_read(keys, out=\"view\") or "
-                        "read_stream(key)")
+        raise TypeError("a Value is made by a client or a store: read(key, out=\"view\"), "
+                        "batch_read(keys, out=\"view\") or read_stream(key)")
 
     def __dealloc__(self):
         self.drop()
 
     cdef void drop(self) noexcept:
         cdef Outside outside
-        cdef CBlock block = move(self.block)
+        cdef Owner owner = move(self.owner)
         self.data = NULL
-        if block.alone() and block.size() >= kLargeBlock:  # for a slice, giving the GIL away would be the longer wait
+        if owner.slow_to_free():  # for a slice, giving the GIL away would be the longer wait
             with nogil:
-                block.reset()
+                owner.reset()
                 outside.back()
 
     cdef int check(self) except -1:
@@ -167,7 +172,7 @@ cdef class Value:
 
     def __bytes__(self):
         cdef Outside outside
-        cdef CBlock keep = self.block
+        cdef Owner keep = self.owner
         cdef const uint8_t* data = self.data
         cdef Py_ssize_t size = self.size
         self.check()
@@ -182,7 +187,7 @@ cdef class Value:
 
     def __eq__(self, other):
         cdef Outside outside
-        cdef CBlock keep = self.block
+        cdef Owner keep = self.owner
         cdef const uint8_t* data = self.data
         cdef Py_ssize_t size = self.size
         cdef Py_buffer view
@@ -212,7 +217,7 @@ cdef class Value:
 
     def __hash__(self):
         cdef Outside outside
-        cdef CBlock keep = self.block
+        cdef Owner keep = self.owner
         cdef const uint8_t* data = self.data
         cdef Py_ssize_t size = self.size
         cdef Py_hash_t result
@@ -238,7 +243,7 @@ cdef class Value:
             if step != 1:
                 raise ValueError(f"a slice of a Value has step 1, not {step}; use view()[i:j:{step}], which is no Value")
             size = PySlice_AdjustIndices(self.size, &start, &stop, step)
-            return new_value(self.block, self.data + start, size)
+            return part_of(self.owner, self.data + start, size)
         if not PyIndex_Check(index):
             raise TypeError(f"indices of a Value must be integers or slices, not {type(index).__name__}")
         start = PyNumber_AsSsize_t(index, IndexError)
@@ -272,7 +277,7 @@ cdef class Value:
         numpy = optional_package("numpy", "to_numpy")
         kind = numpy.dtype(dtype)
         if kind.hasobject:
-            raise ValueError(f"bytes of a server cannot be Python objects: dtype {dtype!r}")
+            raise ValueError(f"bytes of a store cannot be Python objects: dtype {dtype!r}")
         view = PyMemoryView_FromObject(self)  # ndarray() itself would not keep release() from freeing the memory
         if kind.itemsize == 0 or len(view) % kind.itemsize:
             raise ValueError(f"{len(view)} bytes are no whole number of elements of {kind.itemsize} bytes ({kind})")

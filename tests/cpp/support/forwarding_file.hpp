@@ -32,6 +32,7 @@ class ForwardingFile : public store::File {
   [[nodiscard]] bool covers(const store::Mapping& mapping, std::uint64_t size) const noexcept override {
     return under_->covers(mapping, size);
   }
+  [[nodiscard]] bool maps_ahead() const noexcept override { return under_->maps_ahead(); }
   void advise(std::uint64_t offset, std::uint64_t size, store::Advice advice) noexcept override {
     under_->advise(offset, size, advice);
   }
