@@ -37,10 +37,10 @@ class Store(_core.Store, StoreStreams):
     Keys and values are any C-contiguous bytes-like objects; they are locked until the call returns. Only hashes of keys
     are stored, so keys cannot be listed; where there is a hash and no key, a :class:`simdrive.KeyHash` is taken.
 
-    The interpreter lock is released for everything that reads or writes the file by system calls, waits for other
-    writers, or copies, hashes or checks more than 16 KiB. Looking a value up and copying at most 16 KiB of it keeps the
-    lock, which may wait for the disk if that page of the file is not in memory: take ``read_entry`` and read it
-    elsewhere where that matters.
+    The interpreter lock is released for everything that makes system calls, waits for other writers, or copies, hashes
+    or checks more than 16 KiB, and by `batch_read`. Looking up one key and copying at most 16 KiB keeps it, which is
+    sooner done; if that page of the file is not in memory, other threads wait for the disk, too. Threads that read
+    small values from a file that is larger than memory should take `batch_read`.
 
     After `fork()` the child's copy reads; its writes raise ``StoreReadOnlyError``. A store that is collected while it
     is open gives a ``ResourceWarning``. Pickling a store pickles its options: it is opened again where it is unpickled.

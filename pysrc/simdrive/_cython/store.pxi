@@ -1,9 +1,10 @@
 # simdrive::Store for Python.
 #
 # The GIL is given away for whatever makes a system call, takes the append lock, or copies, hashes or checks more than
-# kQuick bytes. Looking up and copying less keeps it: that is done sooner than the GIL would be given away and taken
-# back, which also may last a whole switch interval (5 ms) while other threads compute. What it can wait for is a page
-# of the file that is not in memory, and a writer that maps the file anew; neither ever waits for the GIL.
+# kQuick bytes, and for batches. Looking one key up and copying less keeps it: 160 ns for 16 bytes. Giving it away and
+# taking it back made that 1.1 to 1.6 times as long alone, and 2.6 times beside a thread that computes (CPython 3.11).
+# What is waited for with it is a page of the file that is not in memory, and a writer that maps the file anew, which
+# never waits for the GIL.
 
 cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
