@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -10,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 import simdrive
+from simdrive._cli.app import cli
 from simdrive._cli.progress import Bar
 from support import vectors
 from support.cli_calls import contents, document, one_line, run
@@ -106,6 +109,22 @@ def test_verify_a_store_that_was_cut(store: Path) -> None:
     result = run("verify", store, code=6)
     assert "bytes behind the last entry that belong to none" in result.stderr
     assert document(run("verify", store, "--json", code=6))["unfinished_bytes"] > 0
+
+
+def test_verify_every_cut(folder: Path) -> None:
+    """Only a file that ends where an entry ended once is whole."""
+    whole = vectors.path("storage", "damage_base.main.bin").read_bytes()
+    cut = folder / "cut.bin"
+    for size in range(len(whole), 0, -3):
+        cut.write_bytes(whole[:size])
+        result = CliRunner().invoke(cli, ["verify", "cut.bin", "--json"])
+        if result.stdout:
+            shown = json.loads(result.stdout)
+            assert result.exit_code == (0 if shown["tail_offset"] == size else 6)
+            assert shown["tail_offset"] + shown["unfinished_bytes"] == size
+        else:
+            assert (result.exit_code, "it is no store" in result.stderr) == (6, True)
+        assert contents(folder) == {"cut.bin": whole[:size]}
 
 
 def test_a_write_that_is_under_way_is_no_damage(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
