@@ -272,7 +272,8 @@ Result<void> Recovery::without_mark() {
   if (layout == Layout::aligned64) layout = run->check.best(layout);
   note(*run, tail, layout);
   if (plan_.action == Action::read_only) {
-    plan_.reason = "the file has the layout of an older version, and its end is damaged";
+    plan_.reason = "the file has the layout of an older version";
+    if (tail != plan_.size) plan_.reason += ", and its end is damaged";
     return {};
   }
   if (tail == 0) {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import commands, many
+from . import about, commands, exchange, many, upkeep
 from .program import cli, run
 
-__all__ = ["cli", "commands", "many", "run"]
+__all__ = ["about", "cli", "commands", "exchange", "many", "run", "upkeep"]

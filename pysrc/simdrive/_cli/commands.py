@@ -1,8 +1,7 @@
-"""The commands for one key, for the store and for the shell."""
+"""The commands for one key, and for the shell."""
 
 from __future__ import annotations
 
-import statistics
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,14 +10,13 @@ from typing import Any
 import click
 from click.shell_completion import ShellComplete, get_completion_class
 
-import simdrive
 from simdrive.hashing import Hasher, NamespaceHasher
 
 from .failures import ABSENT
 from .files import STANDARD, Output, read_pieces, read_source, resolve, write_file, write_output
 from .program import COMPLETE_VARIABLE, cli, command
 from .settings import Settings
-from .values import LONGEST_VALUE, refuse, value_fields
+from .values import refuse, value_fields
 
 
 @command("get")
@@ -88,9 +86,9 @@ def put(settings: Settings, key: str, file: Path) -> None:
     settings.attempt = f"put {settings.show(name)}"
     if file == STANDARD and sys.stdin is not None and sys.stdin.isatty():
         settings.note("the value is read from the terminal; end it with Ctrl-D (Windows: Ctrl-Z and Enter)")
-    value = read_source(file, limit=LONGEST_VALUE)
-    refuse(value, "standard input" if file == STANDARD else str(file))
-    with settings.connect() as client, settings.bar() as bar:
+    value = read_source(file, limit=settings.longest_value)
+    refuse(value, "standard input" if file == STANDARD else str(file), limit=settings.longest_value)
+    with settings.connect(writes=True, creates=True) as client, settings.bar() as bar:
         client.write(name, value, **bar.arguments())
     settings.emit("", {**settings.fields(name), "size": len(value)})
 
@@ -100,7 +98,7 @@ def put(settings: Settings, key: str, file: Path) -> None:
 def delete(settings: Settings, keys: tuple[str, ...]) -> None:
     """Delete keys.
 
-    A key that is absent is no error: the server does not say which ones there were.
+    A key that is absent is no error: a server does not say which ones there were.
 
     \b
     Examples:
@@ -108,7 +106,7 @@ def delete(settings: Settings, keys: tuple[str, ...]) -> None:
       simdrive del photo notes/today
     """
     names = [settings.key(key) for key in keys]
-    with settings.connect() as client:
+    with settings.connect(writes=True) as client:
         for done, name in enumerate(names):
             settings.attempt = f"del {settings.show(name)}" + (f" (after {done} of {len(names)})" if done else "")
             client.delete(name)
@@ -134,93 +132,6 @@ def exists(settings: Settings, key: str) -> None:
     settings.emit("true" if found else "false", {**settings.fields(name), "exists": found})
     if not found:
         click.get_current_context().exit(ABSENT)
-
-
-@command("len")
-def length(settings: Settings) -> None:
-    """Print how many keys the store has.
-
-    \b
-    Examples:
-      simdrive len
-      simdrive len --json
-    """
-    with settings.connect() as client:
-        entries = len(client)
-    settings.emit(str(entries), {"entries": entries})
-
-
-@command("size")
-def size(settings: Settings) -> None:
-    """Print the size of the store's file in bytes.
-
-    The file only grows: replaced and deleted values stay in it until it is compacted.
-
-    \b
-    Examples:
-      simdrive size
-      simdrive size --json
-    """
-    with settings.connect() as client:
-        file_size = client.file_size()
-    settings.emit(str(file_size), {"file_size": file_size})
-
-
-@command("info")
-def info(settings: Settings) -> None:
-    """Describe the server and its store.
-
-    Existing servers do not say everything: what is unknown is shown as a dash, in JSON as null.
-
-    \b
-    Examples:
-      simdrive info
-      simdrive info --json
-    """
-    with settings.connect() as client:
-        server = client.server_info()
-        fields: dict[str, Any] = {
-            "url": client.options.url,
-            "version": server.version,
-            "dialect": server.dialect,
-            "extensions": sorted(server.extensions),
-            "max_message": server.max_message,
-            "backend": server.backend,
-            "entries": len(client),
-            "file_size": client.file_size(),
-            "client_version": simdrive.__version__,
-        }
-    lines = []
-    for name, value in fields.items():
-        shown = " ".join(value) if isinstance(value, list) else value
-        lines.append(f"{name.replace('_', ' ') + ':':<16}{'-' if shown in (None, '') else shown}")
-    settings.emit("\n".join(lines), fields)
-
-
-@command("ping")
-@click.option("-n", "--count", metavar="COUNT", type=click.IntRange(min=1), default=1, help="How many times (once).")
-def ping(settings: Settings, count: int) -> None:
-    """Measure the round trip to the server.
-
-    Sends COUNT of the smallest requests there are, one after another, and prints the time that each took.
-
-    \b
-    Examples:
-      simdrive ping
-      simdrive ping -n 100 --json
-    """
-    times = []
-    with settings.connect() as client:
-        url = client.options.url
-        for number in range(count):
-            settings.attempt = f"ping {number + 1} of {count}"
-            times.append(client.ping())
-            if not settings.json:
-                write_output(f"{url}: {times[-1] * 1e3:.3f} ms\n".encode())
-    low, middle, high = min(times), statistics.median(times), max(times)
-    summary = f"{count} pings: least {low * 1e3:.3f}, median {middle * 1e3:.3f}, most {high * 1e3:.3f} ms"
-    fields = {"url": url, "count": count, "seconds": times, "min": low, "median": middle, "max": high}
-    settings.emit(summary if count > 1 else "", fields)
 
 
 @command("hash")

@@ -17,6 +17,11 @@ INTERNAL = 70
 INTERRUPTED = 130
 BROKEN_PIPE = 141
 
+
+class Damaged(click.ClickException):
+    """A store, or an export of one, that is not what it was; see `DAMAGED`."""
+
+
 # The first match counts; the advice names what this program offers, where the library's names its arguments.
 _KINDS: list[tuple[type[errors.SimdriveError], int, str]] = [
     (errors.ConnectTimeout, TIMEOUT, "check --url and the network, or raise --timeout"),
@@ -49,6 +54,12 @@ _KINDS_AWAY: dict[type[BaseException], str] = {
     errors.HandshakeError: "check that a SIMD R Drive server still runs there",
     errors.ProtocolMismatchError: "check that a SIMD R Drive server still runs there",
 }
+# What the core advises its callers at the end of a message, and what that is here.
+_CORE_ADVICE = {
+    ": mode read reads what is there, recover() repairs it": "what is there can be read; `simdrive recover` repairs it",
+    ": open it with mode read, compact_to() makes a new one of it": "it can be read; `simdrive compact STORE -o FILE` "
+    "makes a new one of it",
+}
 _WRITES = frozenset({"write", "batch_write", "delete"})
 
 
@@ -66,7 +77,8 @@ def explain(error: BaseException, attempt: str) -> tuple[int, str]:
         where = path.removeprefix("simdrive").strip()
         return USAGE, _line(where, error.format_message().removesuffix("."), f"see '{path} --help'")
     if isinstance(error, click.ClickException):
-        return USAGE, _line(attempt, error.format_message().removesuffix("."))
+        code = DAMAGED if isinstance(error, Damaged) else USAGE
+        return code, _line(attempt, error.format_message().removesuffix("."))
     if isinstance(error, errors.SimdriveError):
         return _explain_ours(error, attempt)
     if isinstance(error, MemoryError):
@@ -86,6 +98,9 @@ def _explain_ours(error: errors.SimdriveError, attempt: str) -> tuple[int, str]:
     if error.op in _WRITES and error.outcome == "unknown" and "applied" not in text:
         text += "; it may or may not have been applied"
     code, advice = next((code, advice) for kind, code, advice in _KINDS if isinstance(error, kind))
+    for words, ours in _CORE_ADVICE.items():
+        if words in text:
+            text, advice = text.replace(words, ""), ours
     if isinstance(error, errors.OperationTimeout) and isinstance(error.__cause__, errors.SimdriveError):
         text, advice = _no_connection(error, error.__cause__, text)
     return code, _line(attempt, text, advice)
@@ -103,7 +118,8 @@ def _no_connection(error: errors.OperationTimeout, cause: errors.SimdriveError, 
 def _plain(error: errors.SimdriveError) -> str:
     """The message without the library's advice, which may also be in the middle: behind that of an earlier failure."""
     text = str(error)
-    for _, advice in errors.EXCEPTIONS.values():
+    known = [advice for _, advice in errors.EXCEPTIONS.values()]
+    for advice in [*known, *errors.STORE_ADVICE.values()]:
         text = text.replace(f" ({advice})", "") if advice else text
     return text
 

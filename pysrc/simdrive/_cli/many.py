@@ -15,7 +15,7 @@ from .files import Output, write_file
 from .keys import file_name, key_of_name, same_file
 from .program import command
 from .settings import Settings, counted
-from .values import LONGEST_VALUE, refuse, value_fields
+from .values import refuse, value_fields
 
 # How many values a request of `mget -o` asks for: they are all in memory at once.
 _READ_GROUP = 16
@@ -113,20 +113,20 @@ def mput(
     if settings.key_form != "text":
         raise click.UsageError(f"--{settings.key_form} is not for mput: its keys are names of files (see --percent).")
     settings.attempt = f"mput {directory}"
-    scan = Scan(recursive=recursive, percent=percent, skip_empty=skip_empty)
+    scan = Scan(recursive=recursive, percent=percent, skip_empty=skip_empty, limit=settings.longest_value)
     scan.folder(directory)
     scan.check()
     total = sum(file.size for file in scan.files)
     stored = batches = 0
     # Connects even for no files, so that a wrong URL does not look like success.
-    with settings.connect() as client, settings.bar() as bar:
+    with settings.connect(writes=True, creates=True) as client, settings.bar() as bar:
         sent = 0
         for batch in batches_of(scan.files, batch_bytes):
             settings.attempt = f"mput {directory} ({stored} of {counted(len(scan.files), 'file')} stored)"
             items = []
             for file in batch:
                 value = file.path.read_bytes()
-                refuse(value, str(file.path))
+                refuse(value, str(file.path), limit=scan.limit)
                 items.append((file.key, value))
             client.batch_write(items, **bar.arguments(before=sent, total=total))
             sent += sum(file.size for file in batch)
@@ -158,6 +158,7 @@ class Scan:
     recursive: bool
     percent: bool
     skip_empty: bool
+    limit: int | None
     files: list[Found] = field(default_factory=list)
     skipped: int = 0
     folders: int = 0
@@ -200,8 +201,8 @@ class Scan:
             self.skipped += 1
             return
         refuse(start, str(path), advice="or leave such files out with --skip-empty")
-        if size > LONGEST_VALUE:
-            raise click.UsageError(f"{path} has {size} bytes; the longest value is {LONGEST_VALUE}.")
+        if self.limit is not None and size > self.limit:
+            raise click.UsageError(f"{path} has {size} bytes; the longest value is {self.limit}.")
         self.files.append(Found(prefix + self._key(entry), path, size))
 
     def _key(self, entry: os.DirEntry[str]) -> bytes:

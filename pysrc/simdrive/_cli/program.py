@@ -22,7 +22,10 @@ from .settings import Command, Settings, global_options
 
 COMPLETE_VARIABLE = "_SIMDRIVE_COMPLETE"
 # As the help lists them.
-_ORDER = ("get", "put", "del", "exists", "mget", "mput", "len", "size", "info", "ping", "hash", "completion")
+_ORDER = (
+    *("get", "put", "del", "exists", "mget", "mput", "len", "size", "info", "ping"),
+    *("verify", "recover", "compact", "export", "import", "hash", "completion"),
+)
 
 
 class Program(click.Group):
@@ -95,7 +98,7 @@ def run() -> NoReturn:
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="""\b
 Environment:
-  SIMDRIVE_URL    The server, where --url does not say.
+  SIMDRIVE_URL    The server or the file of a store, where --url does not say.
   SIMDRIVE_DEBUG  Set to 1, errors come with their traceback, as with -vv.
 
 \b
@@ -106,7 +109,7 @@ Exit codes:
   3    no connection, or it broke
   4    timeout, also of waiting for a server that went away
   5    the server answered with an error
-  6    store damaged (reserved)
+  6    a store or an export is damaged, or the file is no store
   70   internal error: a bug
   130  interrupted (Ctrl-C)
   141  the reader of standard output has gone (broken pipe)
@@ -117,6 +120,7 @@ Examples:
   echo hello | simdrive put greeting
   simdrive get greeting
   simdrive --url ws://127.0.0.1:34129/ws info --json
+  simdrive --url ./store.bin get greeting
 
 The global options may stand before or after the command's name. A key that begins with a dash follows --, as in
 `simdrive get -- -key`. Data goes to standard output only, everything else to standard error.""",
@@ -125,7 +129,7 @@ The global options may stand before or after the command's name. A key that begi
 @global_options
 @click.pass_obj
 def cli(settings: Settings) -> None:
-    """Read and write a SIMD R Drive key-value server."""
+    """Read and write SIMD R Drive key-value servers and the files of their stores."""
 
 
 def command(name: str) -> Callable[[Callable[..., None]], click.Command]:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 # A bar that flashes up and is gone tells nothing.
 _PATIENCE = 0.5
+_INTERVAL = 0.1
 
 
 class Bar:
@@ -27,6 +28,7 @@ class Bar:
         self._label = label
         self._wanted = mode == "on" or (mode == "auto" and sys.stderr.isatty())
         self._start = time.monotonic()
+        self._told = 0.0
         self._bar: Progress | None = None
 
     def __enter__(self) -> Bar:
@@ -53,6 +55,13 @@ class Bar:
             self._update(min(before + done, whole), whole)
 
         return {"progress": report}
+
+    def moved(self, done: int, total: int) -> None:
+        """Shows how many bytes of a transfer of several steps are done, about ten times a second at most."""
+        now = time.monotonic()
+        if self._wanted and (done >= total or now - self._told >= _INTERVAL):
+            self._told = now
+            self._update(done, total)
 
     def _update(self, done: int, total: int) -> None:
         if self._bar is None:

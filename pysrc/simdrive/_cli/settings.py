@@ -18,14 +18,29 @@ import simdrive
 from .files import write_output
 from .keys import key_fields, parse_key, show_key
 from .progress import Bar
+from .target import Target, names_store, open_store
+from .values import LONGEST_VALUE
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _CONNECT_TIMEOUT = 5.0
 
 
-def counted(number: int, noun: str) -> str:
+def counted(number: int, noun: str, plural: str = "") -> str:
     """Such as 1 file, 2 files."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    return f"{number} {noun if number == 1 else plural or f'{noun}s'}"
+
+
+def table(fields: dict[str, Any]) -> str:
+    """The fields of a result for people, one a line."""
+
+    def shown(value: Any) -> str:
+        if isinstance(value, bool):
+            return "yes" if value else "no"
+        text = " ".join(value) if isinstance(value, list) else value
+        return "-" if text in (None, "") else str(text)
+
+    width = max(map(len, fields)) + 2
+    return "\n".join(f"{name.replace('_', ' ') + ':':<{width}}{shown(value)}" for name, value in fields.items())
 
 
 @dataclass
@@ -41,7 +56,44 @@ class Settings:
     progress: str = "auto"
     attempt: str = ""
 
-    def connect(self) -> AbstractContextManager[simdrive.Client]:
+    @property
+    def target(self) -> str | None:
+        """What --url or the environment names; None: the server of this machine."""
+        return os.environ.get("SIMDRIVE_URL") or None if self.url is None else self.url
+
+    @property
+    def on_store(self) -> bool:
+        """Whether that is the file of a store."""
+        return self.target is not None and names_store(self.target)
+
+    @property
+    def longest_value(self) -> int | None:
+        """The longest value that can be sent there, in bytes; None: what memory and disk take."""
+        return None if self.on_store else LONGEST_VALUE
+
+    def connect(
+        self, *, writes: bool = False, creates: bool = False
+    ) -> AbstractContextManager[simdrive.Client | simdrive.Store]:
+        """The server or the store that --url names.
+
+        Args:
+            writes: a store is opened for appending, not for reading only.
+            creates: and made, if it is not there.
+        """
+        target = self.target
+        if target is not None and self.on_store:
+            store = open_store(target, writes=writes, creates=creates, verify=True)
+            if creates and store.file_size() == 0:
+                self.note(f"a new store, {store.path}")
+            return store
+        return self.connect_server()
+
+    def connect_server(self) -> simdrive.Client:
+        """The server that --url names."""
+        if self.on_store:
+            raise click.UsageError(
+                f"this is for servers, and {self.target} is the file of a store.", click.get_current_context()
+            )
         connect_timeout = _CONNECT_TIMEOUT if self.timeout is None else min(_CONNECT_TIMEOUT, self.timeout)
         # The existing server is silent while it prepares a large value: --timeout says how long that may last.
         return simdrive.connect(
@@ -139,16 +191,17 @@ def global_options(function: _F) -> _F:
             "--url",
             metavar="URL",
             cls=GlobalOption,
-            help="The server, such as ws://127.0.0.1:34129/ws. Without it, SIMDRIVE_URL says which; without that, "
-            "port 34129 of this machine.",
+            type=Target(),
+            help="The server, such as ws://127.0.0.1:34129/ws, or the file of a store, as a path or a file: URL. "
+            "Without it, SIMDRIVE_URL says which; without that, it is the server at port 34129 of this machine.",
         ),
         click.option(
             "--timeout",
             metavar="SECONDS",
             cls=GlobalOption,
-            help="Each request ends after this many seconds (30 unless given), or never with 'none'. Opening the "
-            "connection takes at most 5 of them. Values of hundreds of megabytes need more than 30: the time of the "
-            "existing server grows faster than their size.",
+            help="Each request to a server ends after this many seconds (30 unless given), or never with 'none'. "
+            "Opening the connection takes at most 5 of them. Values of hundreds of megabytes need more than 30: the "
+            "time of the existing server grows faster than their size.",
         ),
         click.option("--json", is_flag=True, cls=GlobalOption, help="Print the result as JSON; values are in base64."),
         click.option("--hex", is_flag=True, cls=GlobalOption, help="Keys are given and shown in hexadecimal."),

@@ -17,7 +17,13 @@ from support.real_server import RealServer
 README = Path(__file__).resolve().parents[3] / "README.md"
 BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # What the comments of the block say is printed.
-PRINTED = {"simdrive get greeting": "hello", "simdrive exists": "true"}
+PRINTED = {
+    "simdrive get greeting": "hello",
+    "simdrive exists": "true",
+    "simdrive --url notes.bin get shopping": "milk",
+}
+# What they tell besides.
+NOTE = re.compile(r"simdrive: (?:m?get|m?put|export|import) .*(?:written to|stored|a new store)")
 
 
 def section() -> str:
@@ -36,7 +42,7 @@ def commands() -> str:
 
 def test_every_command_is_shown() -> None:
     shown = re.sub(r" #.*", "", commands())
-    assert set(re.findall(r"\bsimdrive (?:--timeout \d+ )?([a-z]+)", shown)) == set(cli.commands)
+    assert set(re.findall(r"\bsimdrive (?:--(?:timeout|url) \S+ )?([a-z]+)", shown)) == set(cli.commands)
 
 
 @pytest.mark.skipif(os.name == "nt" or shutil.which("bash") is None, reason="no bash")
@@ -59,7 +65,7 @@ def test_the_commands_run(own_server: RealServer, tmp_path: Path) -> None:
         ["bash", "-euxo", "pipefail", "-c", "exec 2>&1\n" + commands()],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         cwd=home,
         env=environment,
     )
@@ -68,4 +74,4 @@ def test_the_commands_run(own_server: RealServer, tmp_path: Path) -> None:
     for command, output in PRINTED.items():
         at = next(number for number, line in enumerate(lines) if line.startswith(f"+ {command}"))
         assert lines[at + 1] == output, ended.stdout
-    assert "simdrive: " not in re.sub(r"simdrive: m(get|put) [^\n]*(written|stored)", "", ended.stdout)
+    assert "simdrive: " not in NOTE.sub("", ended.stdout)

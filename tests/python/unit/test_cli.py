@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import os
 import random
 import socket
@@ -12,18 +11,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 
 import simdrive
 from simdrive._cli.app import cli
 from simdrive._cli.keys import file_name
 from simdrive.hashing import NamespaceHasher, xxh3_64
-from support import muxio
+from support import cli_calls, muxio
+from support.cli_calls import Run, document, one_line
 from support.fault_peer import Behaviour, Call, Connection, FaultPeer
 from support.ports import HOST, free_port
 
 ALL_BYTES = bytes(range(256))
-COMMANDS = ["get", "put", "del", "exists", "mget", "mput", "len", "size", "info", "ping", "hash", "completion"]
+COMMANDS = [
+    *("get", "put", "del", "exists", "mget", "mput", "len", "size", "info", "ping"),
+    *("verify", "recover", "compact", "export", "import", "hash", "completion"),
+]
 # Arguments with which each command that talks to a server gets as far as the connection.
 NETWORK = {
     "get": ["k"],
@@ -37,7 +40,6 @@ NETWORK = {
     "info": [],
     "ping": [],
 }
-Run = Callable[..., Result]
 
 
 @pytest.fixture
@@ -54,31 +56,11 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
 
-    def call(*arguments: str | Path, url: str | None = None, code: int = 0, data: bytes = b"value") -> Result:
-        where = [] if url is None else ["--url", url]
-        result = CliRunner().invoke(cli, [*where, *map(str, arguments)], input=data)
-        assert result.exit_code == code, (result.stdout, result.stderr)
-        assert "Traceback" not in result.stderr
-        return result
-
-    return call
-
-
-def one_line(result: Result) -> str:
-    """The message, which is all of standard error; nothing is on standard output."""
-    assert result.stdout_bytes == b""
-    assert result.stderr.startswith("simdrive: ")
-    assert result.stderr.count("\n") == 1
-    return result.stderr
+    return cli_calls.run
 
 
 def names_in(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
-
-
-def document(result: Result) -> Any:
-    assert result.stdout.endswith("\n")
-    return json.loads(result.stdout)
 
 
 # ---- get, put, del, exists ------------------------------------------------------------------------------------------

@@ -340,6 +340,12 @@ def test_completion(complete: Callable[[str], set[str]]) -> None:
     assert {"plain,--url", "plain,--hex"} <= complete("simdrive get --")
     assert complete("simdrive completion ") == {"plain,bash", "plain,zsh", "plain,fish"}
     assert complete("simdrive put k pa") == {"file,pa"}
+    assert complete("simdrive ex") == {"plain,exists", "plain,export"}
+    assert complete("simdrive compact --o") == {"plain,--output"}
+    for line in ("verify st", "recover st", "compact st", "info st", "import d st", "get --url st"):
+        assert complete(f"simdrive {line}") == {"file,st"}
+    for line in ("export s d", "import d"):
+        assert complete(f"simdrive {line}") == {"dir,d"}
     assert complete("simdrive len --progress o") == {"plain,on", "plain,off"}
 
 
@@ -350,7 +356,7 @@ def test_completion_in_bash(tmp_path: Path) -> None:
     program.chmod(0o755)
     script = """
 eval "$(simdrive completion bash)"
-COMP_WORDS=(simdrive ex) COMP_CWORD=1
+COMP_WORDS=(simdrive exi) COMP_CWORD=1
 _simdrive_completion simdrive
 echo "${COMPREPLY[@]}"
 """
