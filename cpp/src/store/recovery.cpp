@@ -57,6 +57,7 @@ class Recovery {
   [[nodiscard]] Result<void> look_at_mark();
   [[nodiscard]] Result<void> behind_mark();
   [[nodiscard]] Result<void> without_mark();
+  [[nodiscard]] Result<void> take_best_tail();
   [[nodiscard]] Result<void> cut_behind_mark(std::uint64_t tail, std::string reason);
   [[nodiscard]] Result<void> look_behind_first(const ChainRun& run);
   [[nodiscard]] Result<void> refuse(Refusal refusal, std::string reason);
@@ -242,15 +243,12 @@ Result<void> Recovery::behind_mark() {
     return look_behind_first(*run);
   }
   const std::uint64_t base = std::exchange(base_, 0);
-  auto rest = search_.find(0, 0, kPayloadAlignment);
-  if (!rest.ok()) return std::move(rest.error());
-  run = follow_chain(*rest, {});
-  if (!run.ok()) return std::move(run.error());
-  note(*run, *rest, Layout::aligned64);
+  if (auto taken = take_best_tail(); !taken.ok()) return taken;
   return refuse(Refusal::corrupt, "the chain of records breaks before offset " + at(base) + ", which was synced");
 }
 
-Result<void> Recovery::without_mark() {
+// The highest tail in any layout, without regard to a mark. Before anything is cut, the older layouts are tried.
+Result<void> Recovery::take_best_tail() {
   auto newest = search_.find(0, 0, kPayloadAlignment);
   if (!newest.ok()) return std::move(newest.error());
   std::uint64_t tail = *newest;
@@ -271,6 +269,12 @@ Result<void> Recovery::without_mark() {
   if (!run.ok()) return std::move(run.error());
   if (layout == Layout::aligned64) layout = run->check.best(layout);
   note(*run, tail, layout);
+  return {};
+}
+
+Result<void> Recovery::without_mark() {
+  if (auto taken = take_best_tail(); !taken.ok()) return taken;
+  const std::uint64_t tail = plan_.tail;
   if (plan_.action == Action::read_only) {
     plan_.reason = "the file has the layout of an older version";
     if (tail != plan_.size) plan_.reason += ", and its end is damaged";

@@ -78,8 +78,8 @@ void check(BytesView file, const std::optional<store::SyncMark>& mark, const sto
   if (safe && plan.mark == store::MarkState::matched && plan.action != Action::refuse && !options.permit_loss) {
     require(plan.tail >= mark->tail);
   }
-  // recover() writes a new mark after a cut, so the old one need not fit any more.
-  if (plan.action == Action::cut && !(options.permit_loss && plan.mark != store::MarkState::none)) {
+
+  if (plan.action == Action::cut) {
     store::MemorySource rest(file.first(static_cast<std::size_t>(plan.tail)));
     const Opened again = open(rest, mark, options);
     require(again.plan.action == Action::open && again.plan.tail == plan.tail);

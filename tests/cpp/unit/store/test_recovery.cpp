@@ -210,6 +210,23 @@ TEST(Recovery, BrokenLinksBeforeTheMarkAreRefused) {
   }
 }
 
+// Found by fuzzing: the cut before the mark left a file that then opened as one of an older layout.
+TEST(Recovery, OlderLayoutsAreTriedBeforeACutBeforeTheMark) {
+  StoreBuilder store(Layout::unaligned);
+  for (std::uint64_t i = 0; i < 3; ++i) store.value(i, 150 + i);
+  store.as(Layout::aligned64);
+  for (std::uint64_t i = 3; i < 8; ++i) store.value(i, 150 + i);
+  const SyncMark mark = store.mark(8);
+  set_prev(store, 6, 77);
+  EXPECT_EQ(open_checked(store.bytes, mark).plan.refusal, Refusal::corrupt);
+  const Opened forced = open_checked(store.bytes, mark, {.permit_loss = true});
+  EXPECT_EQ(forced.plan.action, Action::read_only);
+  EXPECT_EQ(forced.plan.layout, Layout::mixed);
+  EXPECT_EQ(forced.plan.tail, store.tails[6]);
+  EXPECT_EQ(forced.plan.bad_checksums, 0U);
+  EXPECT_EQ(forced.chain.refs.size(), 6U);
+}
+
 TEST(Recovery, WithoutAMarkOneRecordMayGoAndNoMore) {
   for (std::size_t bad = 0; bad < 8; ++bad) {
     StoreBuilder store = build_store(8);
