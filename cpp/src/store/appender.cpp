@@ -219,6 +219,7 @@ Result<void> Appender::write(std::uint64_t offset, std::span<const BytesView> pi
 Error Appender::take_back(Error error) {
   if (Result<void> cut = file_->truncate(tail_); !cut) {
     broken_ = true;
+    error.outcome = Outcome::unknown;  // opening may find a record of it whole
     error.detail += "; and what was written in part could not be cut off again (" + cut.error().detail +
                     "): the store takes no more writes until it is opened anew";
   }

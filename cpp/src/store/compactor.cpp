@@ -110,17 +110,25 @@ Result<Copied> copy_live(LiveWalk& walk, const std::shared_ptr<File>& file, Inde
   return copied;
 }
 
-Result<void> put_in_place(FileSystem& files, File& file, const std::string& from, const std::string& to,
-                          bool& replaced) {
+Result<void> put_in_place(FileSystem& files, File& file, const std::string& from, const std::string& to, Named& named) {
+  named = Named::old_file;
   if (Result<void> synced = file.sync_all(); !synced) return synced;
-  if (Result<void> renamed = files.rename_over(from, to); !renamed) return renamed;
-  replaced = true;
+  if (Result<void> renamed = files.rename_over(from, to); !renamed) {
+    // A rename that is reported to have failed may have been done all the same, as on a network.
+    const Result<FileStat> found = files.stat(to);
+    named = !found ? Named::unknown : found->identity == file.identity() ? Named::new_file : Named::old_file;
+    if (named != Named::new_file) return renamed;
+  }
+  named = Named::new_file;
   return files.sync_directory(to);
 }
 
 Result<RecoverReport> recover_file(FileSystem& files, File& file, const std::string& path, bool lock,
-                                   const simdrive::Progress& progress, std::shared_ptr<File>& fresh) {
+                                   const simdrive::Progress& progress,
+                                   const std::function<Result<void>()>& before_replacing, std::shared_ptr<File>& fresh,
+                                   Named& named) {
   RecoverReport report;
+  named = Named::old_file;
   const Result<std::uint64_t> size = file.size();
   if (!size) return size.error();
   if (*size == 0) return report;
@@ -156,7 +164,6 @@ Result<RecoverReport> recover_file(FileSystem& files, File& file, const std::str
   const std::string side_path = path + kRecoverSuffix;
   Result<std::shared_ptr<File>> made = make_side_file(files, side_path);
   if (!made) return std::move(made).error();
-  bool replaced = false;
   const auto build = [&]() -> Result<void> {
     if (lock) {
       if (Result<void> locked = (*made)->try_lock_exclusive(); !locked) return locked;
@@ -173,14 +180,13 @@ Result<RecoverReport> recover_file(FileSystem& files, File& file, const std::str
     report.kept_bytes = to.tail();
     report.dropped_bytes = salvaged->lost_bytes;
     report.entries = records.size();
-    if (Result<void> placed = put_in_place(files, **made, side_path, path, replaced); !placed) return placed;
-    (void)MarkFile(files, path).write(**made, to.tail());  // without it, opening checks the whole file
-    return {};
+    if (Result<void> ready = before_replacing(); !ready) return ready;
+    return put_in_place(files, **made, side_path, path, named);
   };
   Result<void> built = build();
-  if (replaced) fresh = *made;
+  if (named == Named::new_file) fresh = *made;
   if (!built) {
-    if (!replaced) {
+    if (fresh == nullptr) {
       made->reset();
       (void)files.remove(side_path);
     }

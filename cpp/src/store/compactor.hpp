@@ -25,14 +25,19 @@ struct Copied {
                                        const std::string& path, std::uint64_t total,
                                        const simdrive::Progress& progress);
 
-/// Puts the new file `from` in the place of `to`, for good. `replaced` is set once `to` names the new file, also if
-/// what follows fails.
+/// Which file a path names after a replacement was tried.
+enum class Named : std::uint8_t { old_file, new_file, unknown };
+
+/// Puts the new file `from` in the place of `to`, for good. `named` is true also if it fails.
 [[nodiscard]] Result<void> put_in_place(FileSystem& files, File& file, const std::string& from, const std::string& to,
-                                        bool& replaced);
+                                        Named& named);
 
 /// Repairs the store in `file`, whose lock the caller has, as Store::recover() says. `fresh` is the new file, in place
-/// of the old one and locked if `lock`; null if nothing had to be done. Index and tails are left to the caller.
+/// of the old one and locked if `lock`; null if it is not there. Index, tails and mark are left to the caller, who
+/// takes the mark back in `before_replacing`.
 [[nodiscard]] Result<RecoverReport> recover_file(FileSystem& files, File& file, const std::string& path, bool lock,
-                                                 const simdrive::Progress& progress, std::shared_ptr<File>& fresh);
+                                                 const simdrive::Progress& progress,
+                                                 const std::function<Result<void>()>& before_replacing,
+                                                 std::shared_ptr<File>& fresh, Named& named);
 
 }  // namespace simdrive::store

@@ -44,8 +44,10 @@ Result<std::shared_ptr<Engine>> Engine::open(std::string path, const StoreOption
   Result<Opened> opened = open_store(engine->files_, engine->path_, options, engine->epoch_);
   if (!opened) return std::move(opened).error();
   engine->report_ = std::move(opened->report);
+  const Generation& generation = *opened->generation;
   const Lock lock(engine->append_mutex_);
-  if (Result<void> done = engine->install(std::move(opened->generation)); !done) return std::move(done).error();
+  engine->syncer_->attach(generation.file, generation.tail);
+  engine->install(std::make_unique<View>(std::move(opened->generation)));
   return engine;
 }
 
@@ -67,22 +69,11 @@ void Engine::publish(View* fresh) const {
   if (old != nullptr) epoch_.retire(*old);
 }
 
-Result<void> Engine::install(std::unique_ptr<Generation> fresh) {
-  std::shared_ptr<Generation> generation = std::move(fresh);
-  const std::uint64_t tail = generation->tail.load(std::memory_order_relaxed);
-  // Readers map what they find unmapped, so there is no harm if there is no address space now.
-  Result<Mapping> mapped = generation->file->map(tail);
-  Mapping mapping = mapped ? std::move(mapped).value() : Mapping();
-  const std::uint64_t covered = mapping ? covered_by(*generation->file, mapping, tail) : 0;
-  auto view = std::make_unique<View>(generation, std::move(mapping), covered);
-  if (options_.mode == StoreMode::append) {
-    appender_.emplace(generation->file, tail);
-    syncer_->attach(generation->file, tail);
-  }
-  generation_ = std::move(generation);
-  const Lock lock(state_mutex_);
-  publish(view.release());
-  return {};
+void Engine::install(std::unique_ptr<View> fresh) noexcept {
+  generation_ = fresh->generation;
+  if (options_.mode == StoreMode::append) appender_.emplace(generation_->file, generation_->tail);
+  const Lock state(state_mutex_);
+  publish(fresh.release());
 }
 
 Result<void> Engine::flush() {

@@ -84,7 +84,7 @@ class Engine {
   [[nodiscard]] Result<std::uint64_t> append_records(Lock lock, std::span<const HashedPayload> records);
   [[nodiscard]] Result<bool> add_new_records(std::uint64_t size);
   /// Goes on with another file, or with the first.
-  [[nodiscard]] Result<void> install(std::unique_ptr<Generation> fresh);
+  void install(std::unique_ptr<View> fresh) noexcept;
 
   // Readers, with a guard:
   [[nodiscard]] Result<const View*> cover(const View& view, std::uint64_t end) const;

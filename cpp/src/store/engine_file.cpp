@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <new>
 #include <utility>
 
 #include "store/compactor.hpp"
@@ -23,8 +24,10 @@ Result<CompactResult> Engine::compact(const simdrive::Progress& progress) {
   Result<std::shared_ptr<File>> made = make_side_file(files_, side_path);
   if (!made) return std::move(made).error();
   std::shared_ptr<File> file = std::move(made).value();
-  auto fresh = std::make_unique<Generation>(epoch_, file);
-  bool replaced = false;
+  const auto fresh = std::make_shared<Generation>(epoch_, file);
+  auto view = std::make_unique<View>(fresh);
+  Syncer::Replacement replacement(*syncer_);
+  Named named = Named::old_file;
   const auto build = [&]() -> Result<void> {
     // Before the path names it, so that no other writer can come in between.
     if (options_.lock) {
@@ -39,22 +42,18 @@ Result<CompactResult> Engine::compact(const simdrive::Progress& progress) {
     fresh->number = generation_->number + 1;
     result.after = copied->tail;
     result.entries = copied->entries;
-    return put_in_place(files_, *file, side_path, path_, replaced);
+    if (Result<void> ready = replacement.begin(); !ready) return ready;
+    return put_in_place(files_, *file, side_path, path_, named);
   };
   Result<void> built = build();
-  if (!replaced) {
-    fresh.reset();
-    file.reset();
+  if (named != Named::old_file && !built) syncer_->fail(built.error());  // what is there after a power failure?
+  if (named == Named::new_file) {  // whatever else happened, that is the one to go on with
+    install(std::move(view));
+    replacement.end(std::move(file), result.after, built.ok());
+  } else {
     (void)files_.remove(side_path);
-    return built ? Error{.code = Errc::internal, .detail = "compact: nothing was replaced"} : std::move(built).error();
   }
-  // The path names the new file, so whatever else happens, that is the one to go on with.
-  if (Result<void> installed = install(std::move(fresh)); !installed) return std::move(installed).error();
-  if (!built) {
-    syncer_->fail(built.error());  // whether the new file is there after a power failure is not known
-    return std::move(built).error();
-  }
-  (void)MarkFile(files_, path_).write(*file, result.after);  // the old mark is not true of it, and is seen not to be
+  if (!built) return std::move(built).error();
   return result;
 }
 
@@ -111,23 +110,39 @@ Result<RecoverReport> Engine::recover(const simdrive::Progress& progress) {
   const Result<Lock> lock = lock_for_writing();
   if (!lock) return lock.error();
   std::shared_ptr<File> file;
-  Result<RecoverReport> report = recover_file(files_, *generation_->file, path_, options_.lock, progress, file);
-  if (file == nullptr) return report;
-  // As after compact(): the path names the new file by now.
-  const Result<std::uint64_t> size = file->size();
-  if (!size) return size.error();
-  auto fresh = std::make_unique<Generation>(epoch_, file);
-  FileSource source(*file, *size);
-  IndexFiller filler(fresh->index, *size);
-  Result<WalkResult> walked = store::walk(source, *size, Layout::aligned64, filler);
-  if (!walked) return std::move(walked).error();
-  if (Result<void> done = filler.finish(epoch_, fresh->dead); !done) return std::move(done).error();
-  fresh->tail = *size;
-  fresh->written = *size;
-  fresh->number = generation_->number + 1;
-  if (Result<void> installed = install(std::move(fresh)); !installed) return std::move(installed).error();
-  if (!report) syncer_->fail(report.error());
-  return report;
+  Named named = Named::old_file;
+  Syncer::Replacement replacement(*syncer_);
+  Result<RecoverReport> report = recover_file(
+      files_, *generation_->file, path_, options_.lock, progress, [&] { return replacement.begin(); }, file, named);
+  if (named == Named::old_file) return report;
+  // What is appended to a file that has no name any more is lost, so from here on a failure ends writing.
+  const auto go_on = [&]() -> Result<void> {
+    if (!report) return report.error();
+    const auto fresh = std::make_shared<Generation>(epoch_, file);
+    auto view = std::make_unique<View>(fresh);
+    const std::uint64_t size = report->kept_bytes;
+    FileSource source(*file, size);
+    IndexFiller filler(fresh->index, size);
+    if (Result<WalkResult> walked = store::walk(source, size, Layout::aligned64, filler); !walked) {
+      return std::move(walked).error();
+    }
+    if (Result<void> finished = filler.finish(epoch_, fresh->dead); !finished) return finished;
+    fresh->tail = size;
+    fresh->written = size;
+    fresh->number = generation_->number + 1;
+    install(std::move(view));
+    replacement.end(file, size, true);
+    return {};
+  };
+  Result<void> gone_on;
+  try {
+    gone_on = go_on();
+  } catch (const std::bad_alloc&) {
+    gone_on = Error{.code = Errc::out_of_memory, .detail = {}};
+  }
+  if (gone_on) return report;
+  syncer_->fail(gone_on.error());
+  return std::move(gone_on).error();
 }
 
 Result<std::uint64_t> Engine::refresh() {
@@ -159,7 +174,7 @@ Result<std::uint64_t> Engine::refresh() {
   const bool same = opened->generation->file->identity() == generation_->file->identity();
   if (same && now == tail) return tail;
   opened->generation->number = generation_->number + (same && now > tail ? 0 : 1);
-  if (Result<void> installed = install(std::move(opened->generation)); !installed) return std::move(installed).error();
+  install(std::make_unique<View>(std::move(opened->generation)));
   return now;
 }
 

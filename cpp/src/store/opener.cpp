@@ -41,11 +41,11 @@ Result<void> remove_left_over(FileSystem& files, const std::string& path) {
   return removed;
 }
 
-/// Nothing is in the file yet. The mark says so, and tells a first write that was torn from a file of others.
-Result<void> begin_empty(FileSystem& files, File& file, const std::string& path, StoreSync sync) {
+/// Nothing is in the file yet. The mark says so, and tells a first write that was torn from a file of others. So it is
+/// on the disk before anything else is, whatever the mode.
+Result<void> begin_empty(FileSystem& files, File& file, const std::string& path) {
   MarkFile mark(files, path);
   if (Result<void> done = mark.write(file, 0); !done) return done;
-  if (sync != StoreSync::always) return {};
   if (Result<void> done = mark.sync(); !done) return done;
   if (Result<void> done = file.sync_all(); !done) return done;
   return files.sync_directory(path);
@@ -187,7 +187,7 @@ Result<Opened> open_store(FileSystem& files, const std::string& path, const Stor
   Generation& generation = *result.generation;
   if (*size == 0) {
     if (append) {
-      if (Result<void> begun = begin_empty(files, *file, path, options.sync); !begun) return std::move(begun).error();
+      if (Result<void> begun = begin_empty(files, *file, path); !begun) return std::move(begun).error();
     }
     return result;
   }

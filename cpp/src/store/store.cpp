@@ -301,7 +301,13 @@ Result<RecoverReport> Store::recover(std::string path, const StoreOptions& optio
     const Result<std::shared_ptr<store::File>> file = store::open_locked(files, path, false, options.lock);
     if (!file) return file.error();
     std::shared_ptr<store::File> fresh;
-    return store::recover_file(files, **file, path, options.lock, progress, fresh);
+    store::Named named = store::Named::old_file;
+    const auto unmark = [&]() -> Result<void> {
+      store::MarkFile mark(files, path);
+      if (Result<void> written = mark.write(**file, 0); !written) return written;
+      return mark.sync();
+    };
+    return store::recover_file(files, **file, path, options.lock, progress, unmark, fresh, named);
   });
 }
 

@@ -46,8 +46,37 @@ void Syncer::attach(std::shared_ptr<File> file, std::uint64_t tail) {
   done_.wait(lock, [this] { return !running_; });
   file_ = std::move(file);
   tail_ = tail;
-  synced_ = appended_;
-  done_.notify_all();
+}
+
+Result<void> Syncer::Replacement::begin() {
+  std::shared_ptr<File> file;
+  {
+    std::unique_lock lock(syncer_.mutex_);
+    syncer_.done_.wait(lock, [this] { return !syncer_.running_; });
+    syncer_.running_ = begun_ = true;
+    file = syncer_.file_;
+  }
+  if (Result<void> written = syncer_.mark_.write(*file, 0); !written) return written;
+  return syncer_.mark_.sync();
+}
+
+void Syncer::Replacement::end(std::shared_ptr<File> file, std::uint64_t tail, bool lasting) {
+  if (lasting) (void)syncer_.mark_.write(*file, tail);  // without it, opening checks the whole file
+  {
+    const std::lock_guard lock(syncer_.mutex_);
+    syncer_.file_ = std::move(file);
+    syncer_.tail_ = tail;
+    syncer_.synced_ = syncer_.appended_;
+  }
+  release();
+}
+
+void Syncer::Replacement::release() noexcept {
+  if (!begun_) return;
+  begun_ = false;
+  const std::lock_guard lock(syncer_.mutex_);
+  syncer_.running_ = false;
+  syncer_.done_.notify_all();
 }
 
 std::uint64_t Syncer::appended(std::uint64_t tail) {

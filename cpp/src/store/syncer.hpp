@@ -48,9 +48,9 @@ class Syncer {
 
   // Under the append lock:
 
-  /// From now on `file`, whose first `tail` bytes are on the disk or, at opening, are not this process's concern.
-  /// Everything appended before counts as synced. Waits for a sync of the file before to end.
+  /// From now on `file`, which has `tail` bytes; null: none. Waits for a sync of the file before to end.
   void attach(std::shared_ptr<File> file, std::uint64_t tail);
+  class Replacement;
   /// Tells that the file ends at `tail` now. Returns what to give to wait_for().
   std::uint64_t appended(std::uint64_t tail);
 
@@ -69,6 +69,8 @@ class Syncer {
   void fail(const Error& error);
 
  private:
+  friend class Replacement;
+
   [[nodiscard]] Result<void> run(std::unique_lock<std::mutex>& lock, std::uint64_t number);
   void loop();
 
@@ -88,6 +90,29 @@ class Syncer {
   Error error_;
   std::atomic<bool> failed_{false};
   std::unique_ptr<std::thread> thread_;
+};
+
+/// Puts another file in the place of the syncer's. Under the append lock.
+class Syncer::Replacement {
+ public:
+  explicit Replacement(Syncer& syncer) noexcept : syncer_(syncer) {}
+  Replacement(const Replacement&) = delete;
+  Replacement& operator=(const Replacement&) = delete;
+  ~Replacement() { release(); }
+
+  /// Waits for a sync to end, keeps others from beginning until the end of this object, and makes the mark say, for
+  /// good, that nothing is known to be synced. It would be wrong for one of the two files otherwise, and which of them
+  /// is there after a power failure is not known.
+  [[nodiscard]] Result<void> begin();
+  /// `file` is there, whole and synced up to its `tail`, and all that was appended before is in it. `lasting`: it will
+  /// be there after a power failure, too.
+  void end(std::shared_ptr<File> file, std::uint64_t tail, bool lasting);
+
+ private:
+  void release() noexcept;
+
+  Syncer& syncer_;
+  bool begun_ = false;
 };
 
 }  // namespace simdrive::store

@@ -33,7 +33,8 @@ struct Generation {
 
 /// Generations outlive their views, and views the guards of their readers.
 struct View final : Epoch::Retired {
-  View(std::shared_ptr<Generation> of, Mapping mapped, std::uint64_t readable) noexcept
+  /// Readers map what they find unmapped.
+  explicit View(std::shared_ptr<Generation> of, Mapping mapped = {}, std::uint64_t readable = 0) noexcept
       : generation(std::move(of)), mapping(std::move(mapped)), covered(readable) {
     bytes = sizeof(View);
     destroy = [](Epoch::Retired& retired) noexcept { delete static_cast<View*>(&retired); };
