@@ -160,14 +160,15 @@ bool Index::holds(const Bucket& bucket, std::size_t slot, std::uint64_t mixed) n
          ((bucket.rest.load(kAcquire) >> (kRestBits * slot)) & kRestMask) == ((mixed >> 48) & kRestMask);
 }
 
-// The slots with the right tag, as bits: no branch to foretell wrongly.
-unsigned Index::candidates(const Bucket& bucket, std::uint64_t mixed) noexcept {
-  unsigned found = 0;
-  for (unsigned i = 0; i < kSlots; ++i) {
-    const std::uint64_t rest = bucket.words[i].load(kRelaxed) ^ mixed << 48;
-    found |= static_cast<unsigned>(rest - 1 < kOffsetMax) << i;  // the same tag, and an offset
-  }
-  return found;
+// The slots with the right middle, as bits: no branch to foretell wrongly. What is behind a slot without an entry, or
+// with one that the writer is about to change, is for the caller to find out.
+inline unsigned Index::candidates(const Bucket& bucket, std::uint64_t mixed) noexcept {
+  static_assert(kSlots == 5);
+  const auto wanted = static_cast<std::uint32_t>(mixed >> 16);
+  const auto same = [&](std::size_t slot) noexcept {
+    return static_cast<unsigned>(bucket.middle[slot].load(kRelaxed) == wanted);
+  };
+  return same(0) | same(1) << 1 | same(2) << 2 | same(3) << 3 | same(4) << 4;
 }
 
 std::uint64_t Index::mixed_at(const Bucket& bucket, std::size_t slot, std::size_t shard, std::uint64_t word) noexcept {
@@ -185,27 +186,43 @@ Index::Table Index::load_table(std::size_t shard) const noexcept {
 
 // ---- Readers ------------------------------------------------------------------------------------------------
 
-std::uint64_t Index::find_mixed(std::uint64_t mixed) const noexcept {
+// The offset of a hash in one bucket, or 0.
+inline std::uint64_t Index::find_in(const Bucket& bucket, std::uint64_t mixed) noexcept {
+  for (unsigned found = candidates(bucket, mixed); found != 0; found &= found - 1) {
+    const auto slot = static_cast<std::size_t>(std::countr_zero(found));
+    std::uint64_t word = bucket.words[slot].load(kAcquire);
+    while ((word ^ mixed << 48) - 1 < kOffsetMax) {  // the same tag, and an offset
+      const bool same = holds(bucket, slot, mixed);
+      const std::uint64_t again = bucket.words[slot].load(kAcquire);
+      if (again == word) {
+        if (same) return word & kOffsetMax;
+        break;
+      }
+      word = again;  // the writer went on
+    }
+  }
+  return 0;
+}
+
+// Short, since it is what a reader does while the bucket is on its way from memory: the less of it, the more of the
+// next look-up does the processor begin meanwhile.
+inline std::uint64_t Index::find_mixed(std::uint64_t mixed) const noexcept {
   const Table table = load_table(shard_of(mixed));
   if (table.bucket_count == 0) return 0;
-  std::size_t i = home_of(mixed, table.bucket_count);
-  for (std::size_t left = table.bucket_count; left != 0; --left) {
-    const Bucket& bucket = table.buckets[i];
-    for (unsigned found = candidates(bucket, mixed); found != 0; found &= found - 1) {
-      const auto slot = static_cast<std::size_t>(std::countr_zero(found));
-      std::uint64_t word = bucket.words[slot].load(kAcquire);
-      while ((word ^ mixed << 48) - 1 < kOffsetMax) {
-        const bool same = holds(bucket, slot, mixed);
-        const std::uint64_t again = bucket.words[slot].load(kAcquire);
-        if (again == word) {
-          if (same) return word & kOffsetMax;
-          break;
-        }
-        word = again;  // the writer went on
-      }
-    }
-    if ((bucket.rest.load(kRelaxed) & kPassedBy) == 0) return 0;
+  const std::size_t home = home_of(mixed, table.bucket_count);
+  const Bucket& bucket = table.buckets[home];
+  const std::uint64_t offset = find_in(bucket, mixed);
+  if (offset != 0 || (bucket.rest.load(kRelaxed) & kPassedBy) == 0) return offset;
+  return find_beyond(table, home, mixed);
+}
+
+std::uint64_t Index::find_beyond(const Table& table, std::size_t home, std::uint64_t mixed) noexcept {
+  std::size_t i = home;
+  for (std::size_t left = table.bucket_count - 1; left != 0; --left) {
     if (++i == table.bucket_count) i = 0;
+    const Bucket& bucket = table.buckets[i];
+    const std::uint64_t offset = find_in(bucket, mixed);
+    if (offset != 0 || (bucket.rest.load(kRelaxed) & kPassedBy) == 0) return offset;
   }
   return 0;
 }
@@ -253,7 +270,8 @@ Index::Slot Index::locate(const Shard& shard, std::uint64_t mixed) noexcept {
     Bucket& bucket = shard.buckets[i];
     for (unsigned found = candidates(bucket, mixed); found != 0; found &= found - 1) {
       const auto slot = static_cast<std::size_t>(std::countr_zero(found));
-      if (holds(bucket, slot, mixed)) return {&bucket, slot, i == home};
+      const std::uint64_t word = bucket.words[slot].load(kRelaxed);
+      if ((word ^ mixed << 48) - 1 < kOffsetMax && holds(bucket, slot, mixed)) return {&bucket, slot, i == home};
     }
     if ((bucket.rest.load(kRelaxed) & kPassedBy) == 0) break;
     if (++i == shard.bucket_count) i = 0;

@@ -186,7 +186,9 @@ class Index {
 
   [[nodiscard]] Table load_table(std::size_t shard) const noexcept;
   [[nodiscard]] Entry entry_at(const Table& table, std::size_t shard, std::size_t position) const noexcept;
+  static std::uint64_t find_in(const Bucket& bucket, std::uint64_t mixed) noexcept;
   [[nodiscard]] std::uint64_t find_mixed(std::uint64_t mixed) const noexcept;
+  static std::uint64_t find_beyond(const Table& table, std::size_t home, std::uint64_t mixed) noexcept;
   void prefetch_mixed(std::uint64_t mixed) const noexcept;
 
   static Slot locate(const Shard& shard, std::uint64_t mixed) noexcept;
