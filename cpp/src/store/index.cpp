@@ -21,16 +21,6 @@ constexpr auto kRelaxed = std::memory_order_relaxed;
 constexpr auto kAcquire = std::memory_order_acquire;
 constexpr auto kRelease = std::memory_order_release;
 
-// Of a bucket's `rest`: an entry passed by, since the bucket was full.
-constexpr std::uint32_t kPassedBy = std::uint32_t{1} << 30;
-constexpr unsigned kRestBits = 6;
-constexpr std::uint32_t kRestMask = (1U << kRestBits) - 1;
-
-// Of the directory's words.
-constexpr unsigned kCountBits = 22;
-constexpr std::uint64_t kCountMask = (std::uint64_t{1} << kCountBits) - 1;
-constexpr std::uint64_t kAddressMax = (std::uint64_t{1} << (64 - kCountBits + 6)) - 1;
-
 // Of all slots, in 256ths. Fuller than kLoadMax an array grows; one that is made for a known number gets kLoadSized,
 // and one that has become too large, kLoadShrunk.
 constexpr unsigned kLoadMax = 218;
@@ -150,48 +140,19 @@ std::uint64_t Index::unmix(std::uint64_t mixed) const noexcept {
   return product * inverse_of(kMultiplier) ^ mask_;
 }
 
-std::size_t Index::home_of(std::uint64_t mixed, std::size_t bucket_count) noexcept {
-  return static_cast<std::size_t>((mixed << kShardBits >> 32) * bucket_count >> 32);
-}
-
-// Whether an entry with the right tag is that of a hash.
-bool Index::holds(const Bucket& bucket, std::size_t slot, std::uint64_t mixed) noexcept {
-  return bucket.middle[slot].load(kAcquire) == static_cast<std::uint32_t>(mixed >> 16) &&
-         ((bucket.rest.load(kAcquire) >> (kRestBits * slot)) & kRestMask) == ((mixed >> 48) & kRestMask);
-}
-
-// The slots with the right middle, as bits: no branch to foretell wrongly. What is behind a slot without an entry, or
-// with one that the writer is about to change, is for the caller to find out.
-inline unsigned Index::candidates(const Bucket& bucket, std::uint64_t mixed) noexcept {
-  static_assert(kSlots == 5);
-  const auto wanted = static_cast<std::uint32_t>(mixed >> 16);
-  const auto same = [&](std::size_t slot) noexcept {
-    return static_cast<unsigned>(bucket.middle[slot].load(kRelaxed) == wanted);
-  };
-  return same(0) | same(1) << 1 | same(2) << 2 | same(3) << 3 | same(4) << 4;
-}
-
 std::uint64_t Index::mixed_at(const Bucket& bucket, std::size_t slot, std::size_t shard, std::uint64_t word) noexcept {
   const std::uint64_t rest = (bucket.rest.load(kAcquire) >> (kRestBits * slot)) & kRestMask;
   return std::uint64_t{shard} << (64 - kShardBits) | rest << 48 |
          std::uint64_t{bucket.middle[slot].load(kAcquire)} << 16 | word >> 48;
 }
 
-Index::Table Index::load_table(std::size_t shard) const noexcept {
-  const std::uint64_t word = directory_[shard].load(kAcquire);
-  // NOLINTNEXTLINE(performance-no-int-to-ptr): one word is what makes a shard change at once
-  return {reinterpret_cast<Bucket*>(static_cast<std::uintptr_t>(word >> kCountBits << 6)),
-          static_cast<std::size_t>(word & kCountMask)};
-}
-
 // ---- Readers ------------------------------------------------------------------------------------------------
 
-// The offset of a hash in one bucket, or 0.
-inline std::uint64_t Index::find_in(const Bucket& bucket, std::uint64_t mixed) noexcept {
-  for (unsigned found = candidates(bucket, mixed); found != 0; found &= found - 1) {
-    const auto slot = static_cast<std::size_t>(std::countr_zero(found));
+// find_in() where the first slot that looked right was not: another one may be, or the writer is at work.
+std::uint64_t Index::find_among(const Bucket& bucket, std::uint64_t mixed) noexcept {
+  for (std::size_t slot = 0; slot < kSlots; ++slot) {
     std::uint64_t word = bucket.words[slot].load(kAcquire);
-    while ((word ^ mixed << 48) - 1 < kOffsetMax) {  // the same tag, and an offset
+    while ((word ^ mixed << 48) - 1 < kOffsetMax) {
       const bool same = holds(bucket, slot, mixed);
       const std::uint64_t again = bucket.words[slot].load(kAcquire);
       if (again == word) {
@@ -202,18 +163,6 @@ inline std::uint64_t Index::find_in(const Bucket& bucket, std::uint64_t mixed) n
     }
   }
   return 0;
-}
-
-// Short, since it is what a reader does while the bucket is on its way from memory: the less of it, the more of the
-// next look-up does the processor begin meanwhile.
-inline std::uint64_t Index::find_mixed(std::uint64_t mixed) const noexcept {
-  const Table table = load_table(shard_of(mixed));
-  if (table.bucket_count == 0) return 0;
-  const std::size_t home = home_of(mixed, table.bucket_count);
-  const Bucket& bucket = table.buckets[home];
-  const std::uint64_t offset = find_in(bucket, mixed);
-  if (offset != 0 || (bucket.rest.load(kRelaxed) & kPassedBy) == 0) return offset;
-  return find_beyond(table, home, mixed);
 }
 
 std::uint64_t Index::find_beyond(const Table& table, std::size_t home, std::uint64_t mixed) noexcept {
@@ -230,10 +179,6 @@ std::uint64_t Index::find_beyond(const Table& table, std::size_t home, std::uint
 void Index::prefetch_mixed(std::uint64_t mixed) const noexcept {
   const Table table = load_table(shard_of(mixed));
   simdrive::prefetch(table.buckets + home_of(mixed, table.bucket_count));
-}
-
-std::uint64_t Index::find(std::uint64_t hash, const Epoch::Guard& /*guard*/) const noexcept {
-  return find_mixed(mix(hash));
 }
 
 void Index::find_many(std::span<const std::uint64_t> hashes, std::span<std::uint64_t> offsets,
@@ -268,8 +213,7 @@ Index::Slot Index::locate(const Shard& shard, std::uint64_t mixed) noexcept {
   std::size_t i = home;
   for (std::size_t left = shard.bucket_count; left != 0; --left) {
     Bucket& bucket = shard.buckets[i];
-    for (unsigned found = candidates(bucket, mixed); found != 0; found &= found - 1) {
-      const auto slot = static_cast<std::size_t>(std::countr_zero(found));
+    for (std::size_t slot = candidate(bucket, mixed); slot < kSlots; ++slot) {
       const std::uint64_t word = bucket.words[slot].load(kRelaxed);
       if ((word ^ mixed << 48) - 1 < kOffsetMax && holds(bucket, slot, mixed)) return {&bucket, slot, i == home};
     }
