@@ -77,7 +77,7 @@ class VisitorBatch {
   }
 
  private:
-  static constexpr std::size_t kBatch = 4096;
+  static constexpr std::size_t kBatch = 1024;
   static constexpr std::uint64_t kOffsetMask = ~(std::uint64_t{1} << 63);
 
   bool flush() {

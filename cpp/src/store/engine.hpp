@@ -44,6 +44,9 @@ class Engine {
 
   // ---- Reading (engine_read.cpp) ----
   Result<bool> read(std::uint64_t hash, Entry& entry) const;
+  /// The usual case of read(), without the weight of a Result.
+  enum class Quick : std::uint8_t { absent, found, unusual /* ask read() */ };
+  Quick read_quickly(std::uint64_t hash, Entry& entry) const noexcept;
   Result<std::vector<std::optional<Entry>>> batch_read(std::span<const std::uint64_t> hashes) const;
   Result<bool> read_last(Entry& entry) const;
   Result<bool> exists(std::uint64_t hash) const;

@@ -16,12 +16,20 @@ class EntryMaker {
  public:
   /// `record` lies in `mapping`. An entry that has a reference to the mapping already keeps it: nothing is counted.
   static void fill(Entry& entry, const store::Mapping& mapping, const store::Record& record) noexcept {
-    if (entry.region_ != mapping.region()) {
-      if (entry.region_ != nullptr) Entry::let_go(entry.region_);
-      entry.region_ = const_cast<store::MappingRegion*>(mapping.region());
-      if (entry.region_ != nullptr) entry.region_->references.fetch_add(1, std::memory_order_relaxed);
-    }
-    entry.fields_ = {.data = mapping.data() + record.start,
+    attach(entry, mapping);
+    describe(entry, record);
+  }
+
+  /// The two halves of it: the reference, and what the entry tells, which needs nothing but the reference.
+  static void attach(Entry& entry, const store::Mapping& mapping) noexcept {
+    if (entry.region_ == mapping.region()) return;
+    if (entry.region_ != nullptr) Entry::let_go(entry.region_);
+    entry.region_ = const_cast<store::MappingRegion*>(mapping.region());
+    if (entry.region_ != nullptr) entry.region_->references.fetch_add(1, std::memory_order_relaxed);
+  }
+  [[nodiscard]] static const std::uint8_t* file_of(const Entry& entry) noexcept { return entry.region_->data; }
+  static void describe(Entry& entry, const store::Record& record) noexcept {
+    entry.fields_ = {.data = entry.region_->data + record.start,
                      .size = record.offset - record.start,
                      .offset = record.start,
                      .prev_offset = record.trailer.prev,
@@ -32,8 +40,22 @@ class EntryMaker {
 
 namespace store {
 
-/// Reads the record whose trailer is at `offset`; `mapping` shows the file up to the end of it. False: there is none.
+/// Reads the record whose trailer is at `offset`; the file is in memory up to the end of it. False: there is none.
 [[nodiscard]] bool read_record(const Mapping& mapping, std::uint64_t offset, Layout layout, Record& record);
+/// The same for any layout but `mixed`.
+[[nodiscard]] inline bool read_plain_record(const std::uint8_t* file, std::uint64_t offset, Layout layout,
+                                            Record& record) noexcept {
+  const std::uint8_t* const at = file + offset;
+  record.offset = offset;
+  record.trailer = read_trailer(at);
+  const std::uint64_t prev = record.trailer.prev;
+  // Only where the record is so short is the byte before the trailer needed: it may be in memory of its own.
+  const std::uint8_t last_byte = offset - prev == 1 ? at[-1] : std::uint8_t{1};
+  record.start = payload_start(offset, prev, last_byte, alignment_of(layout));
+  if (record.start >= offset) return false;
+  record.tombstone = offset - record.start == 1 && at[-1] == kTombstoneByte;
+  return true;
+}
 
 /// The error for an entry that is not what it was when it was written.
 [[nodiscard]] Error corrupt_error(const std::string& path, std::uint64_t offset, std::string_view what);

@@ -21,16 +21,6 @@ constexpr auto kRelaxed = std::memory_order_relaxed;
 constexpr auto kAcquire = std::memory_order_acquire;
 constexpr auto kRelease = std::memory_order_release;
 
-// Of a bucket's `rest`: an entry passed by, since the bucket was full.
-constexpr std::uint32_t kPassedBy = std::uint32_t{1} << 30;
-constexpr unsigned kRestBits = 6;
-constexpr std::uint32_t kRestMask = (1U << kRestBits) - 1;
-
-// Of the directory's words.
-constexpr unsigned kCountBits = 22;
-constexpr std::uint64_t kCountMask = (std::uint64_t{1} << kCountBits) - 1;
-constexpr std::uint64_t kAddressMax = (std::uint64_t{1} << (64 - kCountBits + 6)) - 1;
-
 // Of all slots, in 256ths. Fuller than kLoadMax an array grows; one that is made for a known number gets kLoadSized,
 // and one that has become too large, kLoadShrunk.
 constexpr unsigned kLoadMax = 218;
@@ -43,7 +33,8 @@ constexpr std::size_t kPagesFrom = 3 * kPage;
 constexpr std::size_t kAlignment = 64;
 
 // So far ahead are the lines fetched, when there are many to look at.
-constexpr std::size_t kAhead = 16;
+constexpr std::size_t kAhead = 32;
+constexpr std::size_t kAheadNext = 8;
 
 class ProcessMemory final : public IndexMemory {
  public:
@@ -150,62 +141,38 @@ std::uint64_t Index::unmix(std::uint64_t mixed) const noexcept {
   return product * inverse_of(kMultiplier) ^ mask_;
 }
 
-std::size_t Index::home_of(std::uint64_t mixed, std::size_t bucket_count) noexcept {
-  return static_cast<std::size_t>((mixed << kShardBits >> 32) * bucket_count >> 32);
-}
-
-// Whether an entry with the right tag is that of a hash.
-bool Index::holds(const Bucket& bucket, std::size_t slot, std::uint64_t mixed) noexcept {
-  return bucket.middle[slot].load(kAcquire) == static_cast<std::uint32_t>(mixed >> 16) &&
-         ((bucket.rest.load(kAcquire) >> (kRestBits * slot)) & kRestMask) == ((mixed >> 48) & kRestMask);
-}
-
-// The slots with the right tag, as bits: no branch to foretell wrongly.
-unsigned Index::candidates(const Bucket& bucket, std::uint64_t mixed) noexcept {
-  unsigned found = 0;
-  for (unsigned i = 0; i < kSlots; ++i) {
-    const std::uint64_t rest = bucket.words[i].load(kRelaxed) ^ mixed << 48;
-    found |= static_cast<unsigned>(rest - 1 < kOffsetMax) << i;  // the same tag, and an offset
-  }
-  return found;
-}
-
 std::uint64_t Index::mixed_at(const Bucket& bucket, std::size_t slot, std::size_t shard, std::uint64_t word) noexcept {
   const std::uint64_t rest = (bucket.rest.load(kAcquire) >> (kRestBits * slot)) & kRestMask;
   return std::uint64_t{shard} << (64 - kShardBits) | rest << 48 |
          std::uint64_t{bucket.middle[slot].load(kAcquire)} << 16 | word >> 48;
 }
 
-Index::Table Index::load_table(std::size_t shard) const noexcept {
-  const std::uint64_t word = directory_[shard].load(kAcquire);
-  // NOLINTNEXTLINE(performance-no-int-to-ptr): one word is what makes a shard change at once
-  return {reinterpret_cast<Bucket*>(static_cast<std::uintptr_t>(word >> kCountBits << 6)),
-          static_cast<std::size_t>(word & kCountMask)};
-}
-
 // ---- Readers ------------------------------------------------------------------------------------------------
 
-std::uint64_t Index::find_mixed(std::uint64_t mixed) const noexcept {
-  const Table table = load_table(shard_of(mixed));
-  if (table.bucket_count == 0) return 0;
-  std::size_t i = home_of(mixed, table.bucket_count);
-  for (std::size_t left = table.bucket_count; left != 0; --left) {
-    const Bucket& bucket = table.buckets[i];
-    for (unsigned found = candidates(bucket, mixed); found != 0; found &= found - 1) {
-      const auto slot = static_cast<std::size_t>(std::countr_zero(found));
-      std::uint64_t word = bucket.words[slot].load(kAcquire);
-      while ((word ^ mixed << 48) - 1 < kOffsetMax) {
-        const bool same = holds(bucket, slot, mixed);
-        const std::uint64_t again = bucket.words[slot].load(kAcquire);
-        if (again == word) {
-          if (same) return word & kOffsetMax;
-          break;
-        }
-        word = again;  // the writer went on
+// find_in() where the first slot that looked right was not: another one may be, or the writer is at work.
+std::uint64_t Index::find_among(const Bucket& bucket, std::uint64_t mixed) noexcept {
+  for (std::size_t slot = 0; slot < kSlots; ++slot) {
+    std::uint64_t word = bucket.words[slot].load(kAcquire);
+    while ((word ^ mixed << 48) - 1 < kOffsetMax) {
+      const bool same = holds(bucket, slot, mixed);
+      const std::uint64_t again = bucket.words[slot].load(kAcquire);
+      if (again == word) {
+        if (same) return word & kOffsetMax;
+        break;
       }
+      word = again;  // the writer went on
     }
-    if ((bucket.rest.load(kRelaxed) & kPassedBy) == 0) return 0;
+  }
+  return 0;
+}
+
+std::uint64_t Index::find_beyond(const Table& table, std::size_t home, std::uint64_t mixed) noexcept {
+  std::size_t i = home;
+  for (std::size_t left = table.bucket_count - 1; left != 0; --left) {
     if (++i == table.bucket_count) i = 0;
+    const Bucket& bucket = table.buckets[i];
+    const std::uint64_t offset = find_in(bucket, mixed);
+    if (offset != 0 || (bucket.rest.load(kRelaxed) & kPassedBy) == 0) return offset;
   }
   return 0;
 }
@@ -215,19 +182,36 @@ void Index::prefetch_mixed(std::uint64_t mixed) const noexcept {
   simdrive::prefetch(table.buckets + home_of(mixed, table.bucket_count));
 }
 
-std::uint64_t Index::find(std::uint64_t hash, const Epoch::Guard& /*guard*/) const noexcept {
-  return find_mixed(mix(hash));
+// Calls look(i, mixed) for every i, in order, until it returns false, while the buckets of those behind are on their
+// way from memory: first the homes, and later, once they are there, the neighbours of those that are full.
+template <class HashAt, class Look>
+void Index::look_ahead(std::size_t count, HashAt hash_at, Look look) const noexcept {
+  std::array<std::uint64_t, kAhead> mixed;
+  for (std::size_t i = 0; i < std::min(count, kAhead); ++i) prefetch_mixed(mixed[i] = mix(hash_at(i)));
+  for (std::size_t i = 0; i < count; ++i) {
+    std::uint64_t& here = mixed[i % kAhead];
+    if (i + kAheadNext < count) prefetch_next(mixed[(i + kAheadNext) % kAhead]);
+    if (!look(i, here)) return;
+    if (i + kAhead < count) prefetch_mixed(here = mix(hash_at(i + kAhead)));
+  }
+}
+
+void Index::prefetch_next(std::uint64_t mixed) const noexcept {
+  const Table table = load_table(shard_of(mixed));
+  if (table.bucket_count == 0) return;
+  const Bucket* const home = table.buckets + home_of(mixed, table.bucket_count);
+  // The last slot is filled last. Behind the last bucket there is nothing to be fetched, and no harm in trying.
+  if (home->words[kSlots - 1].load(kRelaxed) != 0) simdrive::prefetch(home + 1);
 }
 
 void Index::find_many(std::span<const std::uint64_t> hashes, std::span<std::uint64_t> offsets,
                       const Epoch::Guard& /*guard*/) const noexcept {
-  const std::size_t count = std::min(hashes.size(), offsets.size());
-  std::array<std::uint64_t, kAhead> mixed;
-  for (std::size_t i = 0; i < count + kAhead; ++i) {
-    std::uint64_t& next = mixed[i % kAhead];
-    if (i >= kAhead) offsets[i - kAhead] = find_mixed(next);
-    if (i < count) prefetch_mixed(next = mix(hashes[i]));
-  }
+  look_ahead(
+      std::min(hashes.size(), offsets.size()), [&](std::size_t i) { return hashes[i]; },
+      [&](std::size_t i, std::uint64_t mixed) {
+        offsets[i] = find_mixed(mixed);
+        return true;
+      });
 }
 
 Index::Entry Index::entry_at(const Table& table, std::size_t shard, std::size_t position) const noexcept {
@@ -251,9 +235,9 @@ Index::Slot Index::locate(const Shard& shard, std::uint64_t mixed) noexcept {
   std::size_t i = home;
   for (std::size_t left = shard.bucket_count; left != 0; --left) {
     Bucket& bucket = shard.buckets[i];
-    for (unsigned found = candidates(bucket, mixed); found != 0; found &= found - 1) {
-      const auto slot = static_cast<std::size_t>(std::countr_zero(found));
-      if (holds(bucket, slot, mixed)) return {&bucket, slot, i == home};
+    for (std::size_t slot = candidate(bucket, mixed); slot < kSlots; ++slot) {
+      const std::uint64_t word = bucket.words[slot].load(kRelaxed);
+      if ((word ^ mixed << 48) - 1 < kOffsetMax && holds(bucket, slot, mixed)) return {&bucket, slot, i == home};
     }
     if ((bucket.rest.load(kRelaxed) & kPassedBy) == 0) break;
     if (++i == shard.bucket_count) i = 0;
@@ -261,26 +245,32 @@ Index::Slot Index::locate(const Shard& shard, std::uint64_t mixed) noexcept {
   return {};
 }
 
+unsigned Index::empty_slots(const Bucket& bucket) noexcept {
+  unsigned empty = 0;
+  for (unsigned slot = 0; slot < kSlots; ++slot) {
+    empty |= static_cast<unsigned>(bucket.words[slot].load(kRelaxed) == 0) << slot;
+  }
+  return empty;
+}
+
+void Index::fill_slot(Bucket& bucket, unsigned slot, std::uint64_t mixed, std::uint64_t offset) noexcept {
+  const std::uint32_t rest = bucket.rest.load(kRelaxed);
+  const unsigned shift = kRestBits * slot;
+  // Release: whoever sees these sees the slot empty, too, and not the word it had before.
+  bucket.middle[slot].store(static_cast<std::uint32_t>(mixed >> 16), kRelease);
+  bucket.rest.store((rest & ~(kRestMask << shift)) | (static_cast<std::uint32_t>(mixed >> 48) & kRestMask) << shift,
+                    kRelease);
+  bucket.words[slot].store(mixed << 48 | offset, kRelease);
+}
+
 // Into the first free slot from its home on; there is one. The hash is not in the table.
 void Index::place(const Table& table, std::uint64_t mixed, std::uint64_t offset) noexcept {
   for (std::size_t i = home_of(mixed, table.bucket_count);;) {
     Bucket& bucket = table.buckets[i];
-    const std::uint32_t rest = bucket.rest.load(kRelaxed);
-    unsigned empty = 0;
-    for (unsigned slot = 0; slot < kSlots; ++slot) {
-      empty |= static_cast<unsigned>(bucket.words[slot].load(kRelaxed) == 0) << slot;
+    if (const unsigned empty = empty_slots(bucket); empty != 0) {
+      return fill_slot(bucket, static_cast<unsigned>(std::countr_zero(empty)), mixed, offset);
     }
-    if (empty != 0) {
-      const auto slot = static_cast<unsigned>(std::countr_zero(empty));
-      const unsigned shift = kRestBits * slot;
-      // Release: whoever sees these sees the slot empty, too, and not the word it had before.
-      bucket.middle[slot].store(static_cast<std::uint32_t>(mixed >> 16), kRelease);
-      bucket.rest.store((rest & ~(kRestMask << shift)) | (static_cast<std::uint32_t>(mixed >> 48) & kRestMask) << shift,
-                        kRelease);
-      bucket.words[slot].store(mixed << 48 | offset, kRelease);
-      return;
-    }
-    bucket.rest.store(rest | kPassedBy, kRelease);
+    bucket.rest.store(bucket.rest.load(kRelaxed) | kPassedBy, kRelease);
     if (++i == table.bucket_count) i = 0;
   }
 }
@@ -302,8 +292,8 @@ std::size_t Index::rounded(std::size_t bucket_count, std::size_t least) noexcept
 bool Index::make_room(std::size_t number, std::uint64_t more) noexcept {
   const Shard& shard = shards_[number];
   const std::uint64_t count = shard.count + more;
+  if (count <= shard.limit) return true;
   const std::size_t least = sized(count, kLoadMax);
-  if (least <= shard.bucket_count) return true;
   // Each shard by a little less or more, so that they do not all grow at the same time.
   const std::size_t quarter = std::size_t{shard.bucket_count} * (56 + number % 17) / 256;
   const std::size_t hoped_for = sized(expected_ / kShards, kLoadSized);
@@ -354,8 +344,22 @@ void Index::replace(std::size_t number, const Table& table) noexcept {
   if (old != nullptr) bytes -= array_bytes(shard.bucket_count);
   array_bytes_.store(bytes, kRelaxed);
   shard.bucket_count = static_cast<std::uint32_t>(table.bucket_count);
+  shard.limit = static_cast<std::uint32_t>(std::uint64_t{table.bucket_count} * kSlots * kLoadMax / 256);
   shard.strays_erased = 0;
   if (old != nullptr) epoch_.retire(Header::of(old));
+}
+
+// Most of what is new finds room in its home, where nothing has passed by: one look at one bucket. False: put() it.
+bool Index::put_at_home(std::uint64_t mixed, std::uint64_t offset) noexcept {
+  Shard& shard = shards_[shard_of(mixed)];
+  if (shard.count >= shard.limit) return false;
+  Bucket& bucket = shard.buckets[home_of(mixed, shard.bucket_count)];
+  const unsigned empty = empty_slots(bucket);
+  if (empty == 0 || (bucket.rest.load(kRelaxed) & kPassedBy) != 0 || candidate(bucket, mixed) != kSlots) return false;
+  fill_slot(bucket, static_cast<unsigned>(std::countr_zero(empty)), mixed, offset);
+  ++shard.count;
+  size_.store(size() + 1, kRelaxed);
+  return true;
 }
 
 // False: no memory, nothing changed.
@@ -393,31 +397,32 @@ Result<Index::Change> Index::put_if_absent(std::uint64_t hash, std::uint64_t off
 
 Result<std::size_t> Index::put_if_absent_many(std::span<const Entry> entries) {
   const std::uint64_t before = size();
-  std::array<std::uint64_t, kAhead> mixed;
-  for (std::size_t i = 0; i < entries.size() + kAhead; ++i) {
-    std::uint64_t& next = mixed[i % kAhead];
-    if (i >= kAhead) {
-      const std::uint64_t offset = entries[i - kAhead].offset;
-      Change change{};
-      if (!valid(offset)) return bad_offset(offset);
-      if (!put(next, offset, Put::if_absent, change)) return no_memory(size());
-    }
-    if (i < entries.size()) prefetch_mixed(next = mix(entries[i].hash));
-  }
+  const Entry* bad = nullptr;
+  bool enough = true;
+  look_ahead(
+      entries.size(), [&](std::size_t i) { return entries[i].hash; },
+      [&](std::size_t i, std::uint64_t mixed) {
+        const std::uint64_t offset = entries[i].offset;
+        if (!valid(offset)) bad = &entries[i];
+        if (bad != nullptr) return false;
+        Change change{};
+        enough = put_at_home(mixed, offset) || put(mixed, offset, Put::if_absent, change);
+        return enough;
+      });
+  if (bad != nullptr) return bad_offset(bad->offset);
+  if (!enough) return no_memory(size());
   return static_cast<std::size_t>(size() - before);
 }
 
 Result<void> Index::prepare(std::span<const std::uint64_t> hashes) {
   // Only what is new needs room: a batch of known keys must not make the index larger.
-  std::array<std::uint64_t, kAhead> mixed;
-  for (std::size_t i = 0; i < hashes.size() + kAhead; ++i) {
-    std::uint64_t& next = mixed[i % kAhead];
-    if (i >= kAhead) {
-      Shard& shard = shards_[shard_of(next)];
-      if (locate(shard, next).bucket == nullptr) ++shard.pending;
-    }
-    if (i < hashes.size()) prefetch_mixed(next = mix(hashes[i]));
-  }
+  look_ahead(
+      hashes.size(), [&](std::size_t i) { return hashes[i]; },
+      [&](std::size_t /*i*/, std::uint64_t mixed) {
+        Shard& shard = shards_[shard_of(mixed)];
+        if (locate(shard, mixed).bucket == nullptr) ++shard.pending;
+        return true;
+      });
   bool enough = true;
   for (const std::uint64_t hash : hashes) {
     const std::size_t number = shard_of(mix(hash));
@@ -440,7 +445,8 @@ std::uint64_t Index::erase(std::uint64_t hash) noexcept {
   --shard.count;
   size_.store(size() - 1, kRelaxed);
   if (!at.at_home) ++shard.strays_erased;
-  if (shard.bucket_count > 1 && shard.count * 256 < std::uint64_t{shard.bucket_count} * kSlots * kLoadMin) {
+  if (shard.bucket_count > 1 &&
+      std::uint64_t{shard.count} * 256 < std::uint64_t{shard.bucket_count} * kSlots * kLoadMin) {
     const std::size_t least = std::max<std::size_t>(1, sized(shard.count, kLoadShrunk));
     (void)rebuild(number, rounded(least, least));
   } else if (shard.strays_erased > shard.bucket_count) {

@@ -33,6 +33,7 @@
 #include <cstdint>
 #include <span>
 
+#include "base/prefetch.hpp"
 #include "simdrive/error.hpp"
 #include "store/epoch.hpp"
 
@@ -140,6 +141,15 @@ class Index {
   static constexpr std::size_t kShards = std::size_t{1} << kShardBits;
   static constexpr std::size_t kSlots = 5;
 
+  // Of a bucket's `rest`: an entry passed by, since the bucket was full.
+  static constexpr std::uint32_t kPassedBy = std::uint32_t{1} << 30;
+  static constexpr unsigned kRestBits = 6;
+  static constexpr std::uint32_t kRestMask = (1U << kRestBits) - 1;
+  // Of the directory's words.
+  static constexpr unsigned kCountBits = 22;
+  static constexpr std::uint64_t kCountMask = (std::uint64_t{1} << kCountBits) - 1;
+  static constexpr std::uint64_t kAddressMax = (std::uint64_t{1} << (64 - kCountBits + 6)) - 1;
+
   struct alignas(64) Bucket {
     std::array<std::atomic<std::uint64_t>, kSlots> words;
     std::array<std::atomic<std::uint32_t>, kSlots> middle;
@@ -161,8 +171,9 @@ class Index {
     Bucket* buckets = nullptr;
     std::uint32_t bucket_count = 0;
     std::uint32_t pending = 0;  // within prepare()
-    std::uint64_t count = 0;
-    std::uint64_t strays_erased = 0;  // entries that passed by a bucket and were erased, since the array was made
+    std::uint32_t count = 0;
+    std::uint32_t limit = 0;          // more entries than this, and the array is to grow
+    std::uint32_t strays_erased = 0;  // entries that passed by a bucket and were erased, since the array was made
   };
 
   enum class Put : std::uint8_t { set, if_absent };
@@ -181,16 +192,25 @@ class Index {
   static std::size_t shard_of(std::uint64_t mixed) noexcept { return mixed >> (64 - kShardBits); }
   static std::size_t home_of(std::uint64_t mixed, std::size_t bucket_count) noexcept;
   static bool holds(const Bucket& bucket, std::size_t slot, std::uint64_t mixed) noexcept;
-  static unsigned candidates(const Bucket& bucket, std::uint64_t mixed) noexcept;
+  static std::size_t candidate(const Bucket& bucket, std::uint64_t mixed) noexcept;
   static std::uint64_t mixed_at(const Bucket& bucket, std::size_t slot, std::size_t shard, std::uint64_t word) noexcept;
 
   [[nodiscard]] Table load_table(std::size_t shard) const noexcept;
   [[nodiscard]] Entry entry_at(const Table& table, std::size_t shard, std::size_t position) const noexcept;
+  static std::uint64_t find_among(const Bucket& bucket, std::uint64_t mixed) noexcept;
+  static std::uint64_t find_in(const Bucket& bucket, std::uint64_t mixed) noexcept;
   [[nodiscard]] std::uint64_t find_mixed(std::uint64_t mixed) const noexcept;
+  static std::uint64_t find_beyond(const Table& table, std::size_t home, std::uint64_t mixed) noexcept;
   void prefetch_mixed(std::uint64_t mixed) const noexcept;
+  void prefetch_next(std::uint64_t mixed) const noexcept;
+  template <class HashAt, class Look>
+  void look_ahead(std::size_t count, HashAt hash_at, Look look) const noexcept;
 
   static Slot locate(const Shard& shard, std::uint64_t mixed) noexcept;
+  static unsigned empty_slots(const Bucket& bucket) noexcept;
+  static void fill_slot(Bucket& bucket, unsigned slot, std::uint64_t mixed, std::uint64_t offset) noexcept;
   static void place(const Table& table, std::uint64_t mixed, std::uint64_t offset) noexcept;
+  [[nodiscard]] bool put_at_home(std::uint64_t mixed, std::uint64_t offset) noexcept;
   static std::size_t sized(std::uint64_t count, unsigned load) noexcept;
   static std::size_t rounded(std::size_t bucket_count, std::size_t least) noexcept;
   [[nodiscard]] bool put(std::uint64_t mixed, std::uint64_t offset, Put how, Change& change) noexcept;
@@ -211,5 +231,66 @@ class Index {
   alignas(64) std::array<std::atomic<std::uint64_t>, kShards> directory_{};
   std::array<Shard, kShards> shards_{};
 };
+
+// ---- Look-ups, inlined into whoever reads ---------------------------------------------------------------------
+
+inline std::size_t Index::home_of(std::uint64_t mixed, std::size_t bucket_count) noexcept {
+  return static_cast<std::size_t>((mixed << kShardBits >> 32) * bucket_count >> 32);
+}
+
+// Whether an entry with the right tag is that of a hash.
+inline bool Index::holds(const Bucket& bucket, std::size_t slot, std::uint64_t mixed) noexcept {
+  return bucket.middle[slot].load(std::memory_order_acquire) == static_cast<std::uint32_t>(mixed >> 16) &&
+         ((bucket.rest.load(std::memory_order_acquire) >> (kRestBits * slot)) & kRestMask) ==
+             ((mixed >> 48) & kRestMask);
+}
+
+// The first slot with the right middle, or kSlots, without a branch to foretell wrongly. What is behind a slot without
+// an entry, or with one that the writer is about to change, is for the caller to find out.
+inline std::size_t Index::candidate(const Bucket& bucket, std::uint64_t mixed) noexcept {
+  const auto wanted = static_cast<std::uint32_t>(mixed >> 16);
+  std::size_t found = kSlots;
+  for (std::size_t slot = kSlots; slot-- != 0;) {
+    found = bucket.middle[slot].load(std::memory_order_relaxed) == wanted ? slot : found;
+  }
+  return found;
+}
+
+inline Index::Table Index::load_table(std::size_t shard) const noexcept {
+  const std::uint64_t word = directory_[shard].load(std::memory_order_acquire);
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): one word is what makes a shard change at once
+  return {reinterpret_cast<Bucket*>(static_cast<std::uintptr_t>(word >> kCountBits << 6)),
+          static_cast<std::size_t>(word & kCountMask)};
+}
+
+// The offset of a hash in one bucket, or 0.
+inline std::uint64_t Index::find_in(const Bucket& bucket, std::uint64_t mixed) noexcept {
+  const std::size_t slot = candidate(bucket, mixed);
+  if (slot == kSlots) return 0;
+  const std::uint64_t word = bucket.words[slot].load(std::memory_order_acquire);
+  // The same tag and an offset, the rest of the hash, and all of that at one moment.
+  if ((word ^ mixed << 48) - 1 < kOffsetMax && holds(bucket, slot, mixed) &&
+      bucket.words[slot].load(std::memory_order_acquire) == word) [[likely]] {
+    return word & kOffsetMax;
+  }
+  return find_among(bucket, mixed);
+}
+
+// Short, since it is what a reader does while the bucket is on its way from memory: the less of it, the more of the
+// next look-up does the processor begin meanwhile.
+inline std::uint64_t Index::find_mixed(std::uint64_t mixed) const noexcept {
+  const Table table = load_table(shard_of(mixed));
+  if (table.bucket_count == 0) return 0;
+  const std::size_t home = home_of(mixed, table.bucket_count);
+  const Bucket& bucket = table.buckets[home];
+  simdrive::prefetch(&bucket + 1);  // a tenth of the keys is there
+  const std::uint64_t offset = find_in(bucket, mixed);
+  if (offset != 0 || (bucket.rest.load(std::memory_order_relaxed) & kPassedBy) == 0) return offset;
+  return find_beyond(table, home, mixed);
+}
+
+inline std::uint64_t Index::find(std::uint64_t hash, const Epoch::Guard& /*guard*/) const noexcept {
+  return find_mixed(mix(hash));
+}
 
 }  // namespace simdrive::store

@@ -13,7 +13,7 @@ namespace simdrive::store {
 /// Keeps one piece of the source in memory. Over a source with a view it is all of it, and nothing is copied.
 class Reader {
  public:
-  static constexpr std::size_t kMaxWindow = std::size_t{1} << 20;
+  static constexpr std::size_t kMaxWindow = std::size_t{256} << 10;
 
   explicit Reader(ByteSource& source);
 

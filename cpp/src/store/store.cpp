@@ -35,6 +35,23 @@ Result<std::optional<Entry>> optional_of(Result<bool> found, Entry&& entry) {
   return result;
 }
 
+void read_slowly(const store::Engine& engine, std::uint64_t key_hash, Result<std::optional<Entry>>& result) noexcept {
+  result = checked([&] {
+    Entry entry;
+    Result<bool> found = engine.read(key_hash, entry);
+    return optional_of(std::move(found), std::move(entry));
+  });
+}
+
+inline Result<std::optional<Entry>> read_one(const store::Engine& engine, std::uint64_t key_hash) noexcept {
+  using Quick = store::Engine::Quick;
+  Result<std::optional<Entry>> result(std::optional<Entry>{});
+  const Quick quick = engine.read_quickly(key_hash, result->emplace());  // where it is to be: nothing is moved
+  if (quick == Quick::absent) result->reset();
+  if (quick == Quick::unusual) read_slowly(engine, key_hash, result);
+  return result;
+}
+
 Error key_error(Errc code, std::string detail) { return Error{.code = code, .detail = std::move(detail)}; }
 
 }  // namespace
@@ -181,14 +198,10 @@ Result<std::uint64_t> Store::transfer(BytesView key, Store& target) {
 
 // ---- Reading ----
 
-Result<std::optional<Entry>> Store::read(BytesView key) const { return read_with_key_hash(xxh3_64(key)); }
+Result<std::optional<Entry>> Store::read(BytesView key) const { return read_one(*impl_->engine, xxh3_64(key)); }
 
 Result<std::optional<Entry>> Store::read_with_key_hash(std::uint64_t key_hash) const {
-  return checked([&] {
-    Entry entry;
-    Result<bool> found = impl_->engine->read(key_hash, entry);
-    return optional_of(std::move(found), std::move(entry));
-  });
+  return read_one(*impl_->engine, key_hash);
 }
 
 Result<std::vector<std::optional<Entry>>> Store::batch_read(std::span<const BytesView> keys) const {
