@@ -12,6 +12,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import simdrive
+from support.blocking import THREADS, connect_as
 from support.real_server import DIALECTS, RealServer, find_server, how_to_get
 
 
@@ -56,10 +57,10 @@ def own_server(request: pytest.FixtureRequest) -> Iterator[RealServer]:
         yield running
 
 
-@pytest.fixture
-def client(server: RealServer) -> Iterator[simdrive.Client]:
-    """A connection to the shared server."""
-    with simdrive.connect(server.url) as opened:
+@pytest.fixture(params=[THREADS, "asyncio", "uvloop"])
+def client(server: RealServer, request: pytest.FixtureRequest) -> Iterator[simdrive.Client]:
+    """A connection to the shared server, of either client; that of asyncio is used as the other is."""
+    with connect_as(request.param, server.url, close_timeout=0.05) as opened:  # the older server never answers a Close
         yield opened
 
 

@@ -340,6 +340,11 @@ def one_server() -> Iterator[RealServer]:
         yield running
 
 
+@pytest.fixture(params=[THREADS, "asyncio"])
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 @pytest.fixture
 def proxied(one_server: RealServer) -> Iterator[FaultProxy]:
     with FaultProxy(one_server.port) as proxy:
@@ -363,10 +368,12 @@ WRITES: dict[str, Callable[[simdrive.Client], object]] = {
 
 
 @pytest.mark.parametrize("method", WRITES)
-def test_without_a_connection_nothing_is_applied(proxied: FaultProxy, one_server: RealServer, method: str) -> None:
+def test_without_a_connection_nothing_is_applied(
+    kind: str, proxied: FaultProxy, one_server: RealServer, method: str
+) -> None:
     with simdrive.connect(one_server.url) as observer, LagMeter() as meter:
         observer.write(b"key", b"old")
-        with simdrive.connect(proxied.url, reconnect_spread=0.0) as client:
+        with connect_as(kind, proxied.url, reconnect_spread=0.0) as client:
             lose_connection(client, proxied)
             started = time.monotonic()
             with pytest.raises(simdrive.OperationTimeout) as caught:
@@ -383,9 +390,9 @@ def test_without_a_connection_nothing_is_applied(proxied: FaultProxy, one_server
 
 @pytest.mark.parametrize("method", WRITES)
 def test_without_retry_the_connect_error_comes_at_once(
-    proxied: FaultProxy, one_server: RealServer, method: str
+    kind: str, proxied: FaultProxy, one_server: RealServer, method: str
 ) -> None:
-    with simdrive.connect(proxied.url, reconnect_spread=0.0, retry=simdrive.Retry.NONE) as client:
+    with connect_as(kind, proxied.url, reconnect_spread=0.0, retry=simdrive.Retry.NONE) as client:
         client.write(b"key", b"old")
         lose_connection(client, proxied)
         started = time.monotonic()
@@ -410,9 +417,9 @@ def test_without_retry_the_connect_error_comes_at_once(
 
 @pytest.mark.parametrize("method", WRITES)
 def test_a_write_that_got_through_without_its_reply_is_unknown(
-    proxied: FaultProxy, one_server: RealServer, method: str
+    kind: str, proxied: FaultProxy, one_server: RealServer, method: str
 ) -> None:
-    with simdrive.connect(one_server.url) as observer, simdrive.connect(proxied.url, reconnect_spread=0.0) as client:
+    with simdrive.connect(one_server.url) as observer, connect_as(kind, proxied.url, reconnect_spread=0.0) as client:
         observer.write(b"key", b"old")
         proxied.cut_after(0, "down")
         with pytest.raises(simdrive.ConnectionLostError) as caught:
@@ -422,21 +429,21 @@ def test_a_write_that_got_through_without_its_reply_is_unknown(
         assert client.read(b"key", timeout=LONG) == (None if method == "delete" else b"new")
 
 
-def test_a_write_is_sent_again_only_when_asked(proxied: FaultProxy) -> None:
+def test_a_write_is_sent_again_only_when_asked(kind: str, proxied: FaultProxy) -> None:
     always = simdrive.Retry(retry_writes="always", base=0.01)
-    with simdrive.connect(proxied.url, reconnect_spread=0.0, retry=always) as client:
+    with connect_as(kind, proxied.url, reconnect_spread=0.0, retry=always) as client:
         proxied.cut_after(0, "down")
         client.write(b"key", b"twice", timeout=LONG)
         assert client.read(b"key") == b"twice"
         assert proxied.connections == 2
 
 
-def test_many_losses_use_up_the_retries(proxied: FaultProxy) -> None:
+def test_many_losses_use_up_the_retries(kind: str, proxied: FaultProxy) -> None:
     few = simdrive.Retry(retries=2, base=0.01, cap=0.02)
-    with simdrive.connect(proxied.url, reconnect_spread=0.0, retry=few) as client:
+    with connect_as(kind, proxied.url, reconnect_spread=0.0, retry=few) as client:
         client.write(b"key", b"value")
         received = proxied.traffic("down").passed
-        with simdrive.connect(proxied.url) as other:  # what connecting takes
+        with connect_as(kind, proxied.url) as other:  # what connecting takes
             handshake = proxied.traffic("down").passed - received
             assert other.exists(b"key")
         # Each later connection is let through its handshake, and cut in the reply behind it.
