@@ -1,4 +1,4 @@
-"""Real servers that come and go under the load of many tasks, and a model that tasks are checked against (Hypothesis)."""
+"""Real servers that come and go under the load of many tasks, and tasks checked against a model (Hypothesis)."""
 
 from __future__ import annotations
 
