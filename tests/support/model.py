@@ -40,6 +40,11 @@ class Register:
         self._touched = True
         self._counted_though_absent = False
 
+    def applied_or(self, value: Value) -> None:
+        """A write was acknowledged that others overlapped: any of them may have been the last."""
+        self._now.add(value)
+        self._touched = True
+
     def unknown(self, value: Value) -> None:
         """A write failed, and may have happened or happen yet."""
         self._on_its_way.add(value)
