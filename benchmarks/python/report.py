@@ -200,20 +200,17 @@ def machine() -> dict[str, Any]:
     }
 
 
-def document(results: Results, facts: dict[str, Any]) -> dict[str, Any]:
+def figures(results: Results) -> dict[str, Any]:
     medians: dict[str, Any] = {}
     for section, metrics in results.rounds.items():
         for metric, peers in metrics.items():
             medians.setdefault(section, {})[metric] = {name: _medians(rounds) for name, rounds in peers.items()}
+    return {"medians": medians, "rounds": results.rounds, "failures": results.failures, "notes": results.notes}
+
+
+def document(results: Results, facts: dict[str, Any]) -> dict[str, Any]:
     gates = [{**dataclasses.asdict(gate), "status": gate.status} for gate in Gates(results).all]
-    return {
-        "facts": facts,
-        "gates": gates,
-        "medians": medians,
-        "rounds": results.rounds,
-        "failures": results.failures,
-        "notes": results.notes,
-    }
+    return {"facts": facts, "gates": gates, **figures(results)}
 
 
 def _medians(rounds: dict[int, Fields]) -> Fields:

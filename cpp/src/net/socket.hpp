@@ -47,6 +47,7 @@ struct IoPiece {
   return {static_cast<unsigned long>(std::min(size, kMost)), static_cast<char*>(const_cast<void*>(bytes))};
 }
 [[nodiscard]] inline std::size_t piece_size(const IoPiece& piece) noexcept { return piece.size; }
+[[nodiscard]] inline void* piece_data(const IoPiece& piece) noexcept { return piece.bytes; }
 #else
 using SocketHandle = int;
 inline constexpr SocketHandle kNoSocket = -1;
@@ -56,6 +57,7 @@ using IoPiece = iovec;
   return {const_cast<void*>(bytes), size};
 }
 [[nodiscard]] inline std::size_t piece_size(const IoPiece& piece) noexcept { return piece.iov_len; }
+[[nodiscard]] inline void* piece_data(const IoPiece& piece) noexcept { return piece.iov_base; }
 #endif
 
 class Socket {

@@ -8,6 +8,7 @@
 #include <boost/beast/core/role.hpp>
 
 #include "net/op_queue.hpp"
+#include "net/read_ahead.hpp"
 #include "net/socket.hpp"
 
 namespace simdrive::net {
@@ -61,17 +62,13 @@ class PlainTransport {
         handler, buffers);
   }
 
-  /// One receive into the pending read.
-  IoResult receive_pending() noexcept { return socket_.receive({read_.data(), read_count_}); }
+  /// Fills the pending read with what was received ahead, or by one receive.
+  IoResult receive_pending() noexcept { return ahead_.receive(socket_, {read_.data(), read_count_}); }
+  [[nodiscard]] const ReadAhead& ahead() const noexcept { return ahead_; }
   /// One send of the pending write. Needs no lock.
   IoResult send_pending() noexcept { return socket_.send({write_.data(), write_count_}); }
   void complete_read(ErrorCode ec, std::size_t n) noexcept { complete(read_op_, ec, n); }
   void complete_write(ErrorCode ec, std::size_t n) noexcept { complete(write_op_, ec, n); }
-  [[nodiscard]] std::size_t read_space() const noexcept {
-    std::size_t n = 0;
-    for (std::size_t i = 0; i < read_count_; ++i) n += piece_size(read_[i]);
-    return n;
-  }
 
  private:
   static constexpr std::size_t kPieces = 16;
@@ -105,6 +102,7 @@ class PlainTransport {
   std::size_t write_count_ = 0;
   Op* read_op_ = nullptr;
   Op* write_op_ = nullptr;
+  ReadAhead ahead_;
 };
 
 // Beast looks these three up by argument.

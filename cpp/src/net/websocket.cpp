@@ -124,13 +124,12 @@ struct WebSocket::Impl {
   /// One receive; false when nothing came.
   bool receive_once(std::size_t& total) {
     PlainTransport& t = transport();
-    if (!t.reading() || dry) return false;
-    const std::size_t space = t.read_space();
+    if (!t.reading() || (dry && !t.ahead().any())) return false;
     const IoResult r = t.receive_pending();
     switch (r.status) {
       case IoStatus::ok:
         // A short receive emptied the socket: no second call to learn that nothing is left.
-        dry = r.bytes < space;
+        dry = t.ahead().drained();
         total += r.bytes;
         t.complete_read({}, r.bytes);
         return true;

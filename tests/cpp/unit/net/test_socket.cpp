@@ -4,11 +4,14 @@
 
 #include <array>
 #include <chrono>
+#include <cstdint>
 #include <limits>
+#include <string>
 #include <string_view>
 #include <thread>
 
 #include "net/loopback.hpp"
+#include "net/read_ahead.hpp"
 
 namespace simdrive::net {
 namespace {
@@ -83,6 +86,61 @@ TEST(SocketTest, ConnectNamesItsFailure) {
   ASSERT_FALSE(nobody.ok());
   EXPECT_EQ(nobody.error().code, Errc::connect_failed);
   EXPECT_FALSE(nobody.error().detail.empty());
+}
+
+// Sends text, and waits until the other end can read.
+void say(Pair& p, const std::string& text) {
+  ASSERT_TRUE(testing_net::send_all(p.here, {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()}));
+  ASSERT_TRUE(wait(p.there.fd(), false, nullptr, TimePoint::max()).readable);
+}
+
+// What one read of `size` bytes gives, or "-" and the status.
+std::string read_of(ReadAhead& ahead, Pair& p, std::size_t size) {
+  std::string into(size, '-');
+  const std::size_t first = size / 2;
+  std::array<IoPiece, 2> pieces = {io_piece(into.data(), first), io_piece(into.data() + first, size - first)};
+  const IoResult r = ahead.receive(p.there, pieces);
+  return r.status == IoStatus::ok ? into.substr(0, r.bytes) : "-" + std::to_string(static_cast<int>(r.status));
+}
+
+TEST(ReadAheadTest, OneReceiveServesManySmallReadsInOrder) {
+  Pair p;
+  ReadAhead ahead;
+  say(p, "abcdefgh");
+  EXPECT_EQ(read_of(ahead, p, 3), "abc");
+  EXPECT_TRUE(ahead.drained());
+  EXPECT_TRUE(ahead.any());
+  say(p, "ijk");  // comes behind what is here already
+  EXPECT_EQ(read_of(ahead, p, 4), "defg");
+  EXPECT_EQ(read_of(ahead, p, 9), "h");
+  EXPECT_FALSE(ahead.any());
+  EXPECT_EQ(read_of(ahead, p, 9), "ijk");
+  EXPECT_EQ(read_of(ahead, p, 9), "-" + std::to_string(static_cast<int>(IoStatus::would_block)));
+}
+
+TEST(ReadAheadTest, TheEndComesBehindWhatIsHere) {
+  Pair p;
+  ReadAhead ahead;
+  say(p, "abcd");
+  p.here.finish();
+  EXPECT_EQ(read_of(ahead, p, 1), "a");
+  EXPECT_EQ(read_of(ahead, p, 8), "bcd");
+  ASSERT_TRUE(wait(p.there.fd(), false, nullptr, TimePoint::max()).readable);
+  EXPECT_EQ(read_of(ahead, p, 8), "-" + std::to_string(static_cast<int>(IoStatus::end)));
+}
+
+TEST(ReadAheadTest, TheReadBehindALargeOneTakesNothingAhead) {
+  Pair p;
+  ReadAhead ahead;
+  const std::string body(5000, 'x');
+  say(p, body);
+  EXPECT_EQ(read_of(ahead, p, 5000), body);
+  EXPECT_FALSE(ahead.drained());
+  say(p, "head" + body);
+  EXPECT_EQ(read_of(ahead, p, 4), "head");
+  EXPECT_FALSE(ahead.any());
+  EXPECT_EQ(read_of(ahead, p, 5000), body);
+  EXPECT_FALSE(ahead.any());
 }
 
 }  // namespace

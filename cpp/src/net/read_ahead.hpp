@@ -1,0 +1,63 @@
+// Small reads from few system calls: what a receive brought beyond the read that asked for it stays for the next ones.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <span>
+#include <vector>
+
+#include "net/socket.hpp"
+
+namespace simdrive::net {
+
+class ReadAhead {
+ public:
+  /// Fills `pieces`: with what is here, or by one receive.
+  IoResult receive(Socket& socket, std::span<IoPiece> pieces) noexcept {
+    if (any()) return take(pieces);
+    std::size_t space = 0;
+    for (const IoPiece& piece : pieces) space += piece_size(piece);
+    // Behind a large read comes the head of the next part of the same value: its body is for the caller's memory.
+    const bool small = space <= kSmall;
+    const bool more = small && !bulk_;
+    bulk_ = !small;
+    IoPiece all = io_piece(bytes_.data(), bytes_.size());
+    const IoResult r = socket.receive(more ? std::span(&all, 1) : pieces);
+    if (r.status != IoStatus::ok) return r;
+    drained_ = r.bytes < (more ? bytes_.size() : space);
+    if (!more) return r;
+    begin_ = 0;
+    end_ = r.bytes;
+    return take(pieces);
+  }
+
+  /// Whether bytes are here for reads to come.
+  [[nodiscard]] bool any() const noexcept { return begin_ != end_; }
+  /// Whether the last receive left the socket empty.
+  [[nodiscard]] bool drained() const noexcept { return drained_; }
+
+ private:
+  static constexpr std::size_t kSmall = 4096;
+  static constexpr std::size_t kSize = std::size_t{32} << 10;
+
+  IoResult take(std::span<IoPiece> pieces) noexcept {
+    IoResult r;
+    for (const IoPiece& piece : pieces) {
+      const std::size_t n = std::min(piece_size(piece), end_ - begin_);
+      std::memcpy(piece_data(piece), bytes_.data() + begin_, n);
+      begin_ += n;
+      r.bytes += n;
+    }
+    return r;
+  }
+
+  std::vector<std::uint8_t> bytes_ = std::vector<std::uint8_t>(kSize);
+  std::size_t begin_ = 0;
+  std::size_t end_ = 0;
+  bool bulk_ = false;  // the last receive was for a large read
+  bool drained_ = false;
+};
+
+}  // namespace simdrive::net
