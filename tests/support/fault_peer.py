@@ -57,7 +57,7 @@ class Connection:
         self.behaviour = behaviour
         self._stream = wsraw.Stream(sock)
         self._reader = muxio.FrameReader(peer.dialect)
-        self._messages = self._stream.messages()
+        self.messages = self._stream.messages()
         self._faults = 0
         self._next_stream = 0x80000000 if peer.dialect == "d13" else 0
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -121,7 +121,7 @@ class Connection:
             self.behaviour.upgrade(self)
             return
         self.send_raw(upgrade_answer(head))
-        for opcode, data in self._messages:
+        for opcode, data in self.messages:
             if opcode == wsraw.PING:
                 self.peer.pings += 1
                 self.send(data, opcode=wsraw.PONG)

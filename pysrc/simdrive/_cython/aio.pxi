@@ -281,8 +281,12 @@ cdef class AsyncCore:
             pass  # what there was no memory for is tried again when the loop comes round
         finally:
             self.pumping = False
-        self.settle()
-        self.arm()
+        try:
+            self.settle()
+            self.arm()
+        except BaseException:  # such as KeyboardInterrupt: what was not done has its turn in the next round
+            self.loop.call_soon(self.bound_again)
+            raise
 
     def _flush(self):
         cdef Outside outside
@@ -317,14 +321,16 @@ cdef class AsyncCore:
             if c == NULL:
                 break
             call = <AsyncCall> c.tag
-            if not call.left and not call.future.done():
-                self.deliver(call, c)
-            if c.over:
-                call.c_obj = NULL
-                call.unapplied = c.failed and c.error.outcome != Outcome.unknown
-                self.c_obj.recycle(c)
-                call.release()
-                self.unlist(call)
+            try:
+                if not call.left and not call.future.done():
+                    self.deliver(call, c)
+            finally:  # a KeyboardInterrupt comes out of the loop's call_soon(), too
+                if c.over:
+                    call.c_obj = NULL
+                    call.unapplied = c.failed and c.error.outcome != Outcome.unknown
+                    self.c_obj.recycle(c)
+                    call.release()
+                    self.unlist(call)
         if self.connecting is not None:
             state = sda_connected(self.c_obj[0], error)
             if state != 0:
@@ -349,7 +355,9 @@ cdef class AsyncCore:
             result = call.result(self.endpoint)
             if call.progress is not None:
                 call.progress(call.sent, call.sent)
-        except Exception as error:
+        except BaseException as error:
+            if isinstance(error, StopIteration):
+                error = RuntimeError(f"progress raised {error!r}")
             call.future.set_exception(error)
             return 0
         call.future.set_result(result)
@@ -371,14 +379,15 @@ cdef class AsyncCore:
         else:
             if w.generation != self.generation:
                 self.unwatch_socket()
-                self.generation = w.generation
                 self.c_obj.unwatched()
                 if w.socket >= 0:
                     if self.epoll is not None:
                         self.epoll.register(w.socket, EPOLLIN)
+                        self.fd = w.socket
                     else:
+                        self.fd = w.socket  # first: to forget one that is not watched does no harm
                         self.loop.add_reader(w.socket, self.bound_ready)
-                    self.fd = w.socket
+                self.generation = w.generation
             if w.writable != self.writing and self.fd >= 0:
                 if self.epoll is not None:
                     self.epoll.modify(self.fd, EPOLLIN | EPOLLOUT if w.writable else EPOLLIN)
@@ -388,8 +397,8 @@ cdef class AsyncCore:
                     self.loop.remove_writer(self.fd)
                 self.writing = w.writable
         if w.again and not self.again_due:
-            self.again_due = True
             self.loop.call_soon(self.bound_again)
+            self.again_due = True
         if w.seconds != kNoLimit:
             self.arm_timer(w.seconds)
         return 0
@@ -401,8 +410,9 @@ cdef class AsyncCore:
             if self.timer_at <= at:
                 return 0
             self.timer.cancel()
-        self.timer_at = at
+            self.timer = None
         self.timer = self.loop.call_at(at, self._on_time)
+        self.timer_at = at
         return 0
 
     cdef int unwatch_socket(self) except -1:
@@ -532,6 +542,8 @@ cdef class AsyncCore:
         if limit is not None:
             o.limit = limit.c_obj
         cdef AsyncCall call = AsyncCall.__new__(AsyncCall)
+        # Before the C++ call, which refers to this object: the loop's Python may raise, KeyboardInterrupt for one.
+        call.future = self.create_future()
         call.op = op
         call.gives = gives
         call.progress = progress
@@ -544,13 +556,16 @@ cdef class AsyncCore:
             raise_call_error(error, call.op, self.endpoint,
                              call.key if call.keys is None else refused_key(error, call.keys))
         call.c_obj = c
-        call.future = self.create_future()
         self.enlist(call)
-        if self.c_obj.lone():
-            self._flush()
-        elif not self.flush_due:
-            self.flush_due = True
-            self.loop.call_soon(self.bound_flush)
+        try:
+            if self.c_obj.lone():
+                self._flush()
+            elif not self.flush_due:
+                self.loop.call_soon(self.bound_flush)
+                self.flush_due = True
+        except BaseException as interrupt:
+            self.leave(call, interrupt)
+            raise
         return call
 
     def leave(self, AsyncCall call, error):
