@@ -58,7 +58,7 @@ class PipelineFuture(Future[_T], Generic[_T]):
 
     def cancel(self) -> bool:
         """Takes the call back, if nothing of it has been sent. Returns whether it is cancelled."""
-        if not self.done():
+        if not self.done() and not self.running():  # nothing here has it run, but somebody else may have said so
             core, call = self._core, self._call
             if core is not None and call is not None and core.withdraw(call):
                 self._take_back()
@@ -117,8 +117,9 @@ class Pipeline:
     An exception that leaves the block takes back the calls of which nothing was sent; the others go on, and their
     futures end by themselves.
 
-    A call that finds too many in flight waits for room, and fails with ``OverloadError`` at its deadline. Errors of the
-    call, a refused key or value included, are its future's; only wrong arguments (``TypeError``,
+    A call that finds too many in flight waits for room, and fails with ``OverloadError`` at its deadline: a loop that
+    makes many calls lasts for many deadlines if the server is gone, unless it looks at a future now and then. Errors of
+    the call, a refused key or value included, are its future's; only wrong arguments (``TypeError``,
     ``ConfigurationError``) and a pipeline that was left (``ClosedError``) are raised at once. Keys and values are
     locked until the call is over.
 

@@ -153,6 +153,19 @@ def test_cancel_takes_back_what_waits_for_a_connection() -> None:
         assert [future.cancelled() for future in futures] == [True] * 5
 
 
+def test_a_future_that_somebody_calls_running_ends_all_the_same() -> None:
+    with FaultPeer() as peer:
+        client = simdrive.connect(peer.url, timeout=20)
+    with client:
+        p = client.pipeline()
+        with pytest.raises(simdrive.OperationTimeout):
+            p.exists(b"key", timeout=0.2).result()  # the loss is noticed
+        future = p.exists(b"key", timeout=0.5)
+        assert future.set_running_or_notify_cancel()
+        assert not future.cancel()
+        assert isinstance(future.exception(timeout=20), simdrive.OperationTimeout)
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork()")
 def test_fork_while_calls_wait_for_a_connection() -> None:
     with FaultPeer() as peer:
