@@ -325,15 +325,20 @@ class AsyncClient(AsyncStreams):
         calls = AsyncPipeline(self)
         for key in wanted:
             calls.delete(key, timeout=timeout)
-        await calls._finish()
+        try:
+            await calls._finish()
+        except BaseException as error:
+            calls._mark(error, "batch_delete", "keys", len(wanted))
+            raise
         if calls._failed:
             raise calls._error("batch_delete", "keys", calls._failed, calls._done)
 
     async def _split_batch(self, items: Any, max_bytes: int, timeout: _Timeout, progress: Progress | None) -> None:
         from simdrive.aio_pipeline import AsyncPipeline
-        from simdrive.pipeline import Parts, check_max_bytes
+        from simdrive.pipeline import Parts, check_max_bytes, check_progress
 
         limit = check_max_bytes(max_bytes)
+        check_progress(progress)
         keys, values = keys_and_values(items)
         check_buffers(keys, "key")
         check_buffers(values, "value")
@@ -349,8 +354,9 @@ class AsyncClient(AsyncStreams):
                 done += 0 if errors[-1] else size
                 if progress is not None:
                     progress(done, parts.size)
-        except BaseException:
+        except BaseException as error:
             calls._abandon()
+            calls._mark(error, "batch_write", "requests", len(futures))
             raise
         failed, stored = parts.failed(errors)
         if failed:

@@ -141,6 +141,21 @@ class AsyncPipeline:
             if core.withdraw(call):
                 future.cancel()
 
+    def _mark(self, error: BaseException, op: str, what: str, of: int) -> None:
+        """Has the cancellation of a batch of writes tell that some of it may have been applied."""
+        if not isinstance(error, asyncio.CancelledError):
+            return
+        unsure = sum(not future.cancelled() for future in self._pending)
+        unsure += sum(getattr(failure, "outcome", "unknown") == "unknown" for failure in self._failed.values())
+        if not self._done and not unsure:
+            return
+        error.outcome = "unknown"  # type: ignore[attr-defined]
+        if hasattr(error, "add_note"):
+            error.add_note(
+                f"simdrive: {self._done} of {of} {what} of this {op} were done, "
+                f"{unsure} more may or may not have been applied"
+            )
+
     def _calls(self, op: str) -> Any:
         if self._left:
             error = ClosedError(f"{op} on {self._client.options.url}: this pipeline was left; make another one")

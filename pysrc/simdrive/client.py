@@ -207,9 +207,10 @@ class Client(_core.Client, Streams):
 
     def _split_batch(self, items: Any, max_bytes: Any, timeout: Any, progress: Progress | None) -> None:
         """batch_write() in several requests."""
-        from simdrive.pipeline import Parts, Pipeline, TimeLeft, check_max_bytes, wait_for
+        from simdrive.pipeline import Parts, Pipeline, TimeLeft, check_max_bytes, check_progress, wait_for
 
         limit = check_max_bytes(max_bytes)
+        check_progress(progress)
         keys, values = keys_and_values(items)
         check_buffers(keys, "key")
         check_buffers(values, "value")

@@ -10,6 +10,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterable
 from concurrent.futures import CancelledError, Future, InvalidStateError
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from types import EllipsisType, TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
 
@@ -25,6 +26,8 @@ __all__ = ["Pipeline", "PipelineFuture"]
 
 _T = TypeVar("_T")
 _Timeout = float | EllipsisType | None
+
+TAKEN_SLICE = 0.1  # seconds that another thread is trusted to hand out what this one waits for
 
 
 class PipelineFuture(Future[_T], Generic[_T]):
@@ -55,12 +58,10 @@ class PipelineFuture(Future[_T], Generic[_T]):
 
     def cancel(self) -> bool:
         """Takes the call back, if nothing of it has been sent. Returns whether it is cancelled."""
-        if not self.done():
+        if not self.done() and not self.running():  # nothing here has it run, but somebody else may have said so
             core, call = self._core, self._call
             if core is not None and call is not None and core.withdraw(call):
-                self._end(None)
-                super().cancel()
-                self.set_running_or_notify_cancel()  # for concurrent.futures.wait
+                self._take_back()
         return self.cancelled()
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -71,11 +72,23 @@ class PipelineFuture(Future[_T], Generic[_T]):
         core = self._core
         if core is None or self.done():
             return timeout
-        start = time.monotonic()
-        core.wait(self, timeout)
-        return None if timeout is None else max(0.0, timeout - (time.monotonic() - start))
+        end = None if timeout is None else time.monotonic() + timeout
+        while True:
+            left = None if end is None else max(0.0, end - time.monotonic())
+            taken = core.wait(self, left)
+            if not taken or self.done() or left == 0:
+                break
+            # Whoever hands out may leave first, and the thread in the background may be this one, or in a callback.
+            with contextlib.suppress(CancelledError, FutureTimeoutError):
+                super().exception(TAKEN_SLICE if left is None else min(TAKEN_SLICE, left))
+        return None if end is None else max(0.0, end - time.monotonic())
 
     # Each step may be taken twice: a signal handler's exception can come between any two.
+
+    def _take_back(self) -> None:
+        self._end(None)
+        if not self.done() and super().cancel():
+            self.set_running_or_notify_cancel()  # for concurrent.futures.wait
 
     def _settle(self, value: Any, error: BaseException | None) -> None:
         self._end(error, done=error is None)
@@ -104,8 +117,9 @@ class Pipeline:
     An exception that leaves the block takes back the calls of which nothing was sent; the others go on, and their
     futures end by themselves.
 
-    A call that finds too many in flight waits for room, and fails with ``OverloadError`` at its deadline. Errors of the
-    call, a refused key or value included, are its future's; only wrong arguments (``TypeError``,
+    A call that finds too many in flight waits for room, and fails with ``OverloadError`` at its deadline: a loop that
+    makes many calls lasts for many deadlines if the server is gone, unless it looks at a future now and then. Errors of
+    the call, a refused key or value included, are its future's; only wrong arguments (``TypeError``,
     ``ConfigurationError``) and a pipeline that was left (``ClosedError``) are raised at once. Keys and values are
     locked until the call is over.
 
@@ -211,27 +225,33 @@ class Pipeline:
 
     def _next(self, op: str) -> tuple[PipelineCore, PipelineFuture[Any]]:
         if self._left:
-            error = ClosedError(f"{op} on {self._client.options.url}: this pipeline was left; make another one")
-            error.op = op
-            error.endpoint = self._client.options.url
-            raise error
+            raise self._left_error(op)
         core = self._client._pipeline_core(_new_thread)
         return core, PipelineFuture(self, next(self._numbers), core)
 
+    def _left_error(self, op: str) -> ClosedError:
+        error = ClosedError(f"{op} on {self._client.options.url}: this pipeline was left; make another one")
+        error.op = op
+        error.endpoint = self._client.options.url
+        return error
+
     def _start(self, future: PipelineFuture[_T], start: Callable[..., Any], *arguments: Any) -> PipelineFuture[_T]:
         number = future._number
-        self._pending[number] = future
+        self._pending[number] = future  # from here on another thread that leaves waits for it
+        if self._left:  # one has left, and may have looked before
+            future._take_back()
+            raise self._left_error(start.__name__)
         try:
             future._call = start(*arguments)
         except ConfigurationError:
-            del self._pending[number]
+            future._take_back()
             raise
         except SimdriveError as error:
             if self._name is not None:
                 error.key_hint = memoryview(arguments[-1]).cast("B")[:16].hex()
             future._settle(None, error)
         except BaseException:
-            del self._pending[number]
+            future._take_back()
             raise
         if future._pipeline is None:  # it was over before its call was known here
             future._call = None
@@ -247,13 +267,16 @@ class Pipeline:
     def _finish(self) -> None:
         """Waits for all calls; those that callbacks make meanwhile included."""
         try:
-            while pending := list(self._pending.values()):
-                for future in pending:
-                    wait_for(future)
+            while True:
+                while pending := list(self._pending.values()):
+                    for future in pending:
+                        wait_for(future)
+                if self._left:
+                    break
+                self._left = True  # and once more: another thread may have made a call meanwhile
         except BaseException:
             self._abandon()
             raise
-        self._left = True
 
     def _abandon(self) -> None:
         self._left = True
@@ -287,6 +310,12 @@ def check_max_bytes(max_bytes: object) -> int:
     if max_bytes < 1:
         raise ConfigurationError(f"max_bytes must be at least 1, not {max_bytes}")
     return max_bytes
+
+
+def check_progress(progress: object) -> None:
+    """Refuses what cannot be told before anything is sent."""
+    if progress is not None and not callable(progress):
+        raise TypeError(f"progress must be callable as progress(done, total), not {type(progress).__name__}")
 
 
 class Parts:

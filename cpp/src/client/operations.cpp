@@ -64,6 +64,7 @@ Operation* Operations::make(Method method, Reply reply, const AsyncCallOptions& 
 Made Operations::begin(Operation& op) {
   using Started = Connection::Started;
   by_deadline_.add(op);
+  op.state = Operation::State::waiting;
   const bool held = op.limit && op.limit->used >= op.limit->most;
   const bool comes_next = !held && waiting_.empty();
   const Started started = comes_next ? put_on_connection(op, may_wait_) : Started::no_room;
@@ -158,7 +159,6 @@ Made Operations::number_call(Method method, Reply reply, const AsyncCallOptions&
 
 Connection::Started Operations::put_on_connection(Operation& op, bool may_wait) {
   using Started = Connection::Started;
-  op.state = Operation::State::waiting;
   if (!current_) return Started::not_usable;
   Call& call = *op.call;
   if (call.method == Method::read) {
@@ -313,10 +313,12 @@ void Operations::collect(TimePoint now) {
 }
 
 void Operations::expire(TimePoint now) {
+  // Those that end here were in the way of others until now.
+  const std::uint32_t others = current_ && current_->usable() ? current_->inflight() : 0;
   while (!by_deadline_.empty() && by_deadline_.earliest().call->deadline <= now) {
     Operation& op = by_deadline_.earliest();
     if (op.state != Operation::State::active) {
-      Error error = late();
+      Error error = late(others);
       take_back(op);
       end_with(op, std::move(error), now);
       continue;
@@ -348,8 +350,7 @@ void Operations::leave(Operation& op, Error error, TimePoint now, bool tell) {
   if (!gone.over && tell) lingering_.push_back(&op);
 }
 
-Error Operations::late() const {
-  const std::uint32_t others = current_ && current_->usable() ? current_->inflight() : 0;
+Error Operations::late(std::uint32_t others) const {
   if (others != 0) return {Errc::overload, std::to_string(others) + " calls are in flight already"};
   const std::lock_guard lock(session_.mutex_);
   return session_.no_connection();

@@ -116,7 +116,7 @@ class Operations : public Completions {
   void take_back(Operation& op);
   void end(Operation& op, net::TimePoint now);
   void outcome_known(Operation& op);
-  [[nodiscard]] Error late() const;
+  [[nodiscard]] Error late(std::uint32_t others) const;
 
   OperationList kept_;
   std::size_t kept_count_ = 0;

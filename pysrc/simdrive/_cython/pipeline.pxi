@@ -13,7 +13,11 @@ from libcpp.memory cimport shared_ptr
 from simdrive._cython.libsimdrive.async_client cimport CCallLimit, make_call_limit
 from simdrive._cython.libsimdrive.pipeline cimport CWaited
 
+import logging as _logging
 from collections import deque as _deque
+
+
+_logger = _logging.getLogger("concurrent.futures")  # which reports other exceptions of callbacks
 
 
 cdef enum:
@@ -120,7 +124,10 @@ cdef class PipelineCore:
         with self.lock:
             if self.served or not self.calls:
                 return
-            self.make_thread(self)
+            try:
+                self.make_thread(self)
+            except RuntimeError:  # Python ends, for one: whoever waits hands out; the next call tries again
+                return
             self.served = True
 
     def write(self, future, key, data, timeout, CallLimit limit=None, shown=None):
@@ -331,7 +338,10 @@ cdef class PipelineCore:
         return 0
 
     def wait(self, future, timeout):
-        """Until `future` is done, `timeout` seconds have passed, or another thread hands out what there is."""
+        """Until `future` is done, `timeout` seconds have passed, or another thread hands out what there is.
+
+        Returns whether it is that.
+        """
         cdef Outside outside
         cdef CWaited waited
         cdef double end = -1, left
@@ -343,15 +353,15 @@ cdef class PipelineCore:
             while True:
                 self.hand_out(future)
                 if future.done():
-                    return
+                    return False
                 left = 0.1 if signals else 1.0
                 if end >= 0:
                     left = min(left, end - _time.monotonic())
                     if left <= 0:
-                        return
+                        return False
                 waited = self.sleep(left)
                 if waited == CWaited.taken:
-                    return
+                    return True
                 if signals:
                     PyErr_CheckSignals()
         finally:
@@ -377,13 +387,20 @@ cdef class PipelineCore:
         """Hands out what nobody waits for, until there have been no calls for a while."""
         while True:
             waited = self.sleep_behind(1.0)
-            self.hand_out(None)
+            try:
+                self.hand_out(None)
+            except BaseException as error:  # SystemExit of a callback, for one: others still wait
+                _logger.critical("a callback of a future of %s raised %r", self.endpoint, error, exc_info=True)
             if waited != CWaited.timeout:
                 continue
             with self.lock:
                 if not self.calls:
                     self.served = False
                     return
+
+    def waited_for(self):
+        """Whether a thread sleeps until there is something to hand out."""
+        return self.c_obj.waited_for()
 
     @property
     def pending(self):

@@ -298,6 +298,54 @@ def test_batches() -> None:
     with_client(work, max_key_size=6)
 
 
+@pytest.mark.parametrize("kind", ["batch_delete", "batch_write"])
+def test_a_cancelled_batch_tells_its_outcome(kind: str) -> None:
+    gate = Gate(kind.replace("batch_delete", "delete"))
+
+    async def work(client: AsyncClient, peer: FaultPeer) -> None:
+        items = {b"%d" % i: b"1" for i in range(5)}
+        batch = client.batch_delete(items) if kind == "batch_delete" else client.batch_write(items, max_bytes=1)
+        task = asyncio.ensure_future(batch)
+        await arrived(peer, 1)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError) as caught:
+            await task
+        assert caught.value.outcome == "unknown"  # type: ignore[attr-defined]
+        if hasattr(caught.value, "__notes__"):
+            assert "0 of 5 " in caught.value.__notes__[0]
+        gate.open()
+
+    with_client(work, gate=gate)
+
+
+def test_a_batch_that_is_cancelled_before_anything_is_sent_was_not_applied() -> None:
+    gate = Gate("read")
+
+    async def work(client: AsyncClient, peer: FaultPeer) -> None:
+        first = asyncio.ensure_future(client.read(b"key"))  # all that may be under way
+        await arrived(peer, 1)
+        task = asyncio.ensure_future(client.batch_delete([b"a", b"b"]))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError) as caught:
+            await task
+        assert not hasattr(caught.value, "outcome")
+        gate.open()
+        assert await first is None
+        assert [call.method for call in peer.calls] == ["read"]
+
+    with_client(work, gate=gate, max_inflight=1)
+
+
+def test_progress_of_a_batch_is_refused_before_anything_is_sent() -> None:
+    async def work(client: AsyncClient, peer: FaultPeer) -> None:
+        with pytest.raises(TypeError, match="progress must be callable"):
+            await client.batch_write({b"a": b"1", b"b": b"2"}, max_bytes=1, progress=1)  # type: ignore[arg-type]
+        assert peer.calls == []
+
+    with_client(work)
+
+
 def test_both_clients_have_the_same_signatures() -> None:
     def methods(kind: type) -> dict[str, list[str]]:
         return {
