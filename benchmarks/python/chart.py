@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import math
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
@@ -30,10 +31,12 @@ def groups(results: Results) -> list[Group]:
 def label(us: float) -> str:
     if us >= 1e6:
         return f"{us / 1e6:.3g} s"
+    if us < 1:
+        return f"{us * 1e3:.3g} ns"
     return f"{us / 1e3:.3g} ms" if us >= 1e3 else f"{us:.3g} us"
 
 
-def svg(data: list[Group], title: str) -> str:
+def svg(data: list[Group], title: str, names: Sequence[str]) -> str:
     values = [value for _, bars in data for _, value in bars]
     low, high = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
     scale = WIDTH / max(1, high - low)
@@ -45,7 +48,7 @@ def svg(data: list[Group], title: str) -> str:
         '<rect width="100%" height="100%" fill="white"/>',
         f'<text x="10" y="20" style="font-size: 14px">{escape(title)}</text>',
     ]
-    for i, name in enumerate(PEERS):
+    for i, name in enumerate(names):
         out.append(f'<rect x="{10 + i * 120}" y="32" width="10" height="10" fill="{COLOURS[i]}"/>')
         out.append(f'<text x="{24 + i * 120}" y="41">{escape(name)}</text>')
     for power in range(low, high + 1):
@@ -58,7 +61,7 @@ def svg(data: list[Group], title: str) -> str:
         out.append(f'<text x="{LEFT - 8}" y="{middle:.1f}" text-anchor="end">{escape(metric)}</text>')
         for name, value in bars:
             length = max(1.0, (math.log10(value) - low) * scale)
-            colour = COLOURS[list(PEERS).index(name)]
+            colour = COLOURS[names.index(name)]
             out.append(f'<rect x="{LEFT}" y="{y}" width="{length:.1f}" height="{BAR - 1}" fill="{colour}"/>')
             out.append(
                 f'<text x="{LEFT + length + 4:.1f}" y="{y + BAR - 2}" style="font-size: 8px">{label(value)}</text>'
@@ -68,24 +71,24 @@ def svg(data: list[Group], title: str) -> str:
     return "\n".join([*out, "</svg>", ""])
 
 
-def with_matplotlib(data: list[Group], title: str, path: Path) -> None:
+def with_matplotlib(data: list[Group], title: str, names: Sequence[str], path: Path) -> None:
     figure = importlib.import_module("matplotlib.figure").Figure(
         figsize=(10, 1 + 0.16 * sum(len(bars) + 1 for _, bars in data))
     )
     axes = figure.subplots()
-    places, names, y = [], [], 0.0
+    places, metrics, y = [], [], 0.0
     for metric, bars in data:
         for i, (name, value) in enumerate(bars):
-            axes.barh(y + i, value, color=COLOURS[list(PEERS).index(name)])
+            axes.barh(y + i, value, color=COLOURS[names.index(name)])
         places.append(y + (len(bars) - 1) / 2)
-        names.append(metric)
+        metrics.append(metric)
         y += len(bars) + 1
-    axes.set_yticks(places, names)
+    axes.set_yticks(places, metrics)
     axes.invert_yaxis()
     axes.set_xscale("log")
     axes.set_xlabel("p50, microseconds")
     axes.set_title(title)
-    for i, name in enumerate(PEERS):
+    for i, name in enumerate(names):
         axes.barh(0, 0, color=COLOURS[i], label=name)
     axes.legend(loc="lower right")
     figure.tight_layout()
@@ -93,15 +96,20 @@ def with_matplotlib(data: list[Group], title: str, path: Path) -> None:
 
 
 def write(results: Results, path: Path, title: str) -> Path | None:
-    """Writes the chart; without matplotlib always an SVG. None: there was nothing to draw."""
-    data = [group for group in groups(results) if group[1]]
+    """Draws a run of round_trip: see `draw`."""
+    return draw(groups(results), path, title, list(PEERS))
+
+
+def draw(data: list[Group], path: Path, title: str, names: Sequence[str]) -> Path | None:
+    """Writes the chart; without matplotlib always an SVG. `names`: all peers. None: there was nothing to draw."""
+    data = [group for group in data if group[1]]
     if not data:
         return None
     if path.suffix != ".svg":
         try:
-            with_matplotlib(data, title, path)
+            with_matplotlib(data, title, names, path)
             return path
         except ImportError:
             path = path.with_suffix(".svg")
-    path.write_text(svg(data, title), encoding="ascii")
+    path.write_text(svg(data, title, names), encoding="ascii")
     return path

@@ -1,7 +1,8 @@
-"""A client for SIMD R Drive, the append-only single-file key/value store.
+"""SIMD R Drive, the append-only single-file key/value store: a client of its servers, and the store itself.
 
 >>> import simdrive
 >>> client = simdrive.connect("ws://127.0.0.1:34129")  # doctest: +SKIP
+>>> store = simdrive.Store("data.bin")  # doctest: +SKIP
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ with _loading.Loading():
     from typing import TYPE_CHECKING, Any
 
     from simdrive import hashing
-    from simdrive._core import Value, __version__
+    from simdrive._core import Entry, Value, __version__
     from simdrive.buildinfo import BuildInfo, build_info
     from simdrive.client import Client, Options, ServerInfo, connect
     from simdrive.errors import (
@@ -50,9 +51,20 @@ with _loading.Loading():
         TimeoutError as TimeoutError,
     )
     from simdrive.hashing import NamespaceHasher
+    from simdrive.key_hash import KeyHash
     from simdrive.mapping import StoreMapping
     from simdrive.namespace import NamespacedClient
     from simdrive.retry import Retry
+    from simdrive.store import MemoryStore, Store, open_store
+    from simdrive.store_namespace import NamespacedStore
+    from simdrive.store_types import (
+        CompactResult,
+        EntryMetadata,
+        OpenReport,
+        RecoverReport,
+        StoreOptions,
+        VerifyReport,
+    )
 
 if TYPE_CHECKING:
     from simdrive.aio import AsyncClient, aconnect
@@ -66,42 +78,54 @@ __all__ = [
     "BuildInfo",
     "Client",
     "ClosedError",
+    "CompactResult",
     "ConfigurationError",
     "ConnectError",
     "ConnectTimeout",
     "ConnectionLostError",
+    "Entry",
+    "EntryMetadata",
     "EventLoopError",
     "HandshakeError",
     "InvalidKeyError",
     "InvalidValueError",
+    "KeyHash",
     "KeyNotFoundError",
+    "MemoryStore",
     "NamespaceHasher",
     "NamespacedClient",
+    "NamespacedStore",
+    "OpenReport",
     "OperationTimeout",
     "Options",
     "OutOfMemoryError",
     "OverloadError",
     "ProtocolError",
     "ProtocolMismatchError",
+    "RecoverReport",
     "Retry",
     "ServerError",
     "ServerInfo",
     "SimdriveError",
     "StorageFullError",
+    "Store",
     "StoreCorruptError",
     "StoreError",
     "StoreFormatError",
     "StoreLockedError",
     "StoreMapping",
     "StoreNotFoundError",
+    "StoreOptions",
     "StoreReadOnlyError",
     "UnsupportedOperationError",
     "Value",
+    "VerifyReport",
     "__version__",
     "aconnect",
     "build_info",
     "connect",
     "hashing",
+    "open_store",
 ]
 
 

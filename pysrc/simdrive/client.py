@@ -86,6 +86,11 @@ class Options:
                 raise ConfigurationError(f"{name} must be a number of at least 0 and below {limit}, not {value}")
         object.__setattr__(self, "url", mask_user_info(self.url))
 
+    @property
+    def endpoint(self) -> str:
+        """What errors name: the URL."""
+        return self.url
+
     def replace(self, **changes: Any) -> Options:
         """A copy with some options changed."""
         return replace(self, **changes)

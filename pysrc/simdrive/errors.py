@@ -47,7 +47,7 @@ class SimdriveError(Exception):
         key_hint: the first 16 bytes of the key in hexadecimal, or ``None``.
         attempts: how often the request was tried.
         elapsed: seconds from the start of the call to the failure.
-        endpoint: the server's URL, or ``None``.
+        endpoint: the server's URL, the path of a store, or ``None``.
         outcome: ``"not applied"`` when the operation did certainly not happen, else ``"unknown"``.
     """
 
@@ -68,11 +68,11 @@ class EventLoopError(SimdriveError, RuntimeError):
 
 
 class InvalidKeyError(SimdriveError, ValueError):
-    """A key is longer than ``max_key_size``. Nothing was sent."""
+    """A key is longer than ``max_key_size``, or that of the other side of a `rename` or `copy`. Nothing happened."""
 
 
 class InvalidValueError(SimdriveError, ValueError):
-    """A value is empty, the single byte 00, or longer than ``max_value_size``. Nothing was sent."""
+    """A value is empty, the single byte 00, or longer than ``max_value_size``. Nothing was sent or stored."""
 
 
 class KeyNotFoundError(SimdriveError, KeyError):
@@ -107,7 +107,7 @@ class ConnectionLostError(ConnectionError):
 
 
 class ClosedError(ConnectionError):
-    """The client was closed."""
+    """The client or the store was closed."""
 
 
 class HandshakeError(ConnectionError):
@@ -261,7 +261,25 @@ EXCEPTIONS: dict[Code, tuple[type[SimdriveError], str]] = {
     Code.internal: (SimdriveError, "this is a bug in simdrive; please report it"),
 }
 
+# Where a store says something else than a client.
+STORE_ADVICE: dict[Code, str] = {
+    Code.invalid_key: "",
+    Code.invalid_value: "nothing was stored",
+}
+
 _NAMES_OUTCOME = frozenset({Code.connection_lost, Code.operation_timeout, Code.protocol_error, Code.closed})
+
+
+def _store_text(code: Code, detail: str, op: str, path: str, offset: int | None) -> str:
+    """What failed on a store. The core's words often name the operation and the path already."""
+    text = detail.removeprefix(f"{op}: ") or code.name.replace("_", " ")
+    if path not in text:
+        text = f"{op} on {path if path.isprintable() else repr(path)}: {text}"
+    elif not text.startswith(f"{op} "):
+        text = f"{op}: {text}"
+    if code is Code.store_corrupt and offset and str(offset) not in text:
+        text += f", at offset {offset}"
+    return text
 
 
 def make_error(
@@ -277,6 +295,7 @@ def make_error(
     cause: SimdriveError | None = None,
     system_code: int = 0,
     offset: int | None = None,
+    path: str | None = None,
 ) -> SimdriveError:
     """The exception for a failure that the core reported.
 
@@ -292,13 +311,19 @@ def make_error(
         cause: the failure behind this one; becomes its ``__cause__``.
         system_code: the errno of the system call on a file that failed, or 0.
         offset: where in the file a store is damaged.
+        path: the store's; in the place of `endpoint`.
     """
     known = Code(code)
     kind, advice = EXCEPTIONS[known]
-    where = op or "simdrive"
-    if endpoint:
-        where += f" on {endpoint if endpoint.isprintable() else repr(endpoint)}"
-    text = f"{where}: {detail}"
+    if path is None:
+        where = op or "simdrive"
+        if endpoint:
+            where += f" on {endpoint if endpoint.isprintable() else repr(endpoint)}"
+        text = f"{where}: {detail}"
+    else:
+        endpoint = path
+        advice = STORE_ADVICE.get(known, advice)
+        text = _store_text(known, detail, op, path, offset)
     if cause is not None:
         text += f"; before: {cause.args[0]}"
     if attempts > 1:

@@ -1,4 +1,4 @@
-"""A store as a dict of bytes: :class:`StoreMapping`, made by ``client.mapping()``."""
+"""A store as a dict of bytes: :class:`StoreMapping`, made by ``mapping()`` of clients and stores."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer, Self
 
     from simdrive.client import Options
+    from simdrive.store_types import StoreOptions
 
 __all__ = ["StoreMapping"]
 
@@ -30,10 +31,10 @@ def key_not_found(op: str, key: Buffer, endpoint: str) -> KeyNotFoundError:
 
 
 class _Calls(Protocol):
-    """What a mapping needs of a client or a namespace."""
+    """What a mapping needs of a client, a store or a namespace."""
 
     @property
-    def options(self) -> Options: ...
+    def options(self) -> Options | StoreOptions: ...
     def write(self, key: Buffer, data: Buffer) -> None: ...
     def batch_write(self, items: Iterable[tuple[Buffer, Buffer]]) -> None: ...
     def read(self, key: Buffer) -> bytes | None: ...
@@ -44,23 +45,24 @@ class _Calls(Protocol):
 
 
 class StoreMapping(MutableMapping[bytes, bytes]):
-    """The store behind a client as a mapping of bytes to bytes.
+    """The store behind a client, or an embedded one, as a mapping of bytes to bytes.
 
-    Keys and values are bytes-like objects as everywhere else; results are ``bytes``. Every operation is one round trip
-    with the client's ``timeout``, and may raise what the client's methods raise. Differences from a dict:
+    Keys and values are bytes-like objects as everywhere else; results are ``bytes``. Every operation is one call of the
+    client's (with its ``timeout``) or the store's, and may raise what that raises. Differences from a dict:
 
-    - The protocol cannot list keys: iterating, ``keys()``, ``values()``, ``items()``, ``popitem()``, ``clear()`` and
-      comparing with another mapping raise ``UnsupportedOperationError`` (a ``NotImplementedError``).
-    - ``del``, ``pop()`` and ``setdefault()`` are two round trips and not atomic: what another client does to the same
-      key in between is not noticed.
+    - Only hashes of keys are stored, so keys cannot be listed: iterating, ``keys()``, ``values()``, ``items()``,
+      ``popitem()``, ``clear()`` and comparing with another mapping raise ``UnsupportedOperationError`` (a
+      ``NotImplementedError``).
+    - ``del``, ``pop()`` and ``setdefault()`` are two calls and not atomic: what another client or thread does to the
+      same key in between is not noticed.
     - ``update()`` is one batch: either all of it is stored or nothing.
-    - ``len()`` asks the server, and counts the whole store; a mapping of a namespace has no length.
+    - ``len()`` counts the whole store; a mapping of a namespace has no length.
 
     `close`, also by ``with``, closes what the mapping owns. That is nothing, unless it was unpickled: then it owns the
-    client that was opened for it.
+    client or the store that was opened for it.
 
     Args:
-        client: a client or a namespace. The mapping does not own it.
+        client: a client, a store or a namespace. The mapping does not own it.
     """
 
     __slots__ = ("_client", "_owns")
@@ -73,7 +75,7 @@ class StoreMapping(MutableMapping[bytes, bytes]):
         """The value under `key`; ``KeyNotFoundError`` (a ``KeyError``) if there is none."""
         value = self._client.read(key)
         if value is None:
-            raise key_not_found("read", key, self._client.options.url)
+            raise key_not_found("read", key, self._client.options.endpoint)
         return value
 
     def __setitem__(self, key: Buffer, value: Buffer) -> None:
@@ -87,7 +89,7 @@ class StoreMapping(MutableMapping[bytes, bytes]):
         key at once, both may succeed.
         """
         if not self._client.exists(key):
-            raise key_not_found("delete", key, self._client.options.url)
+            raise key_not_found("delete", key, self._client.options.endpoint)
         self._client.delete(key)
 
     def __contains__(self, key: object) -> bool:
@@ -118,7 +120,7 @@ class StoreMapping(MutableMapping[bytes, bytes]):
             self._client.delete(key)
             return value
         if default is _MISSING:
-            raise key_not_found("pop", key, self._client.options.url)
+            raise key_not_found("pop", key, self._client.options.endpoint)
         return default
 
     def setdefault(self, key: Buffer, default: Buffer, /) -> bytes:
@@ -209,10 +211,10 @@ class StoreMapping(MutableMapping[bytes, bytes]):
         return f"{type(self).__name__}({self._client!r})"
 
     def _cannot_list(self, op: str) -> NoReturn:
-        endpoint = self._client.options.url
+        endpoint = self._client.options.endpoint
         error = UnsupportedOperationError(
-            f"{op} on {endpoint}: the protocol of the server cannot list keys (keep the names of the keys yourself, "
-            "for example under a key of their own)"
+            f"{op} on {endpoint}: a store cannot list keys (it has only their hashes: keep the names of the keys "
+            "yourself, for example under a key of their own)"
         )
         error.op = op
         error.endpoint = endpoint

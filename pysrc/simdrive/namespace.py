@@ -358,10 +358,10 @@ class Rows:
 
 
 def cannot_count(op: str, url: str) -> UnsupportedOperationError:
-    """Of a namespace, whose keys the server does not know."""
+    """Of a namespace, whose keys nobody knows."""
     error = UnsupportedOperationError(
-        f"{op} of a namespace on {url}: the server does not know which keys are under a prefix (it can count the "
-        "whole store: use the client itself)"
+        f"{op} of a namespace on {url}: it is not known which keys are under a prefix (the whole store can be counted: "
+        "use the client or the store itself)"
     )
     error.op = op
     error.endpoint = url
@@ -381,7 +381,9 @@ class ClosedView:
         self._url = url
 
     def __getattr__(self, op: str) -> NoReturn:
-        error = ClosedError(f"{op} on {self._url}: this namespace was closed; make another from the client")
+        error = ClosedError(
+            f"{op} on {self._url}: this namespace was closed; make another from the client or the store"
+        )
         error.op = op
         error.endpoint = self._url
         raise error

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
     from simdrive.client import Options
+    from simdrive.store_types import StoreOptions
 
 __all__ = ["Filling", "Gathering", "Progress", "Streams"]
 
@@ -218,14 +219,14 @@ def cut(value: Value, chunk_size: int) -> Iterator[Value]:
 class Filling:
     """A value on its way into a sink."""
 
-    def __init__(self, key: object, sink: Any, timeout: object, options: Options) -> None:
+    def __init__(self, key: object, sink: Any, timeout: object, options: Options | StoreOptions) -> None:
         if not hasattr(sink, "write"):
             raise TypeError(f"sink must be a binary file, not {type(sink).__name__}")
         self._key = key
         self._sink = sink
-        self._endpoint = options.url
+        self._endpoint = options.endpoint
         self._started = time.monotonic()
-        limit = options.timeout if isinstance(timeout, EllipsisType) else timeout
+        limit = getattr(options, "timeout", None) if isinstance(timeout, EllipsisType) else timeout
         self._limit: Any = limit
         self._size = self.done = 0
         self.rest = memoryview(b"")

@@ -178,6 +178,7 @@ std::uint64_t Index::mixed_at(const Bucket& bucket, std::size_t slot, std::size_
 
 Index::Table Index::load_table(std::size_t shard) const noexcept {
   const std::uint64_t word = directory_[shard].load(kAcquire);
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): one word is what makes a shard change at once
   return {reinterpret_cast<Bucket*>(static_cast<std::uintptr_t>(word >> kCountBits << 6)),
           static_cast<std::size_t>(word & kCountMask)};
 }
@@ -265,10 +266,14 @@ void Index::place(const Table& table, std::uint64_t mixed, std::uint64_t offset)
   for (std::size_t i = home_of(mixed, table.bucket_count);;) {
     Bucket& bucket = table.buckets[i];
     const std::uint32_t rest = bucket.rest.load(kRelaxed);
-    for (std::size_t slot = 0; slot < kSlots; ++slot) {
-      if (bucket.words[slot].load(kRelaxed) != 0) continue;
+    unsigned empty = 0;
+    for (unsigned slot = 0; slot < kSlots; ++slot) {
+      empty |= static_cast<unsigned>(bucket.words[slot].load(kRelaxed) == 0) << slot;
+    }
+    if (empty != 0) {
+      const auto slot = static_cast<unsigned>(std::countr_zero(empty));
+      const unsigned shift = kRestBits * slot;
       // Release: whoever sees these sees the slot empty, too, and not the word it had before.
-      const unsigned shift = kRestBits * static_cast<unsigned>(slot);
       bucket.middle[slot].store(static_cast<std::uint32_t>(mixed >> 16), kRelease);
       bucket.rest.store((rest & ~(kRestMask << shift)) | (static_cast<std::uint32_t>(mixed >> 48) & kRestMask) << shift,
                         kRelease);
@@ -324,6 +329,8 @@ bool Index::rebuild(std::size_t number, std::size_t bucket_count) noexcept {
   header->memory = &memory_;
   // All zero is the state of an empty bucket; to construct them would only write it again.
   const Table table{reinterpret_cast<Bucket*>(static_cast<std::byte*>(start) + kAlignment), bucket_count};
+  // A page that is read before it is written costs two faults.
+  for (std::size_t i = 0; i < bucket_count; i += kPage / kAlignment) table.buckets[i].rest.store(0, kRelaxed);
   // Homes are in the order of the hashes in both arrays, so this reads and writes from front to back.
   for (std::size_t i = 0; i < shard.bucket_count; ++i) {
     const Bucket& bucket = shard.buckets[i];

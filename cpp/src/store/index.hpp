@@ -17,7 +17,11 @@
 // that grows at its end.
 //
 // A shard grows by itself, by a quarter, into a new array; readers of the old one leave through an Epoch. At 10 million
-// keys that copies 10 thousand entries. Between 12.8 / 0.85 and 1.25 times that many bytes a key are in use.
+// keys that copies 10 thousand entries. A key needs 64 / 5 / 0.85 = 15.1 bytes where the shards are full and 19.3 after
+// they have grown; they do not all grow at the same time.
+//
+// After fork() the child's index is whole if the writer's lock was held by the thread that forked; readers see it whole
+// in any case.
 //
 // A snapshot beside the file (not built): the seed, the number of buckets of each shard and the arrays as they are in
 // memory, little-endian. Nothing in them is an address, so a private mapping of such a file can serve as the arrays.
@@ -41,7 +45,7 @@ class IndexMemory {
   [[nodiscard]] virtual void* allocate(std::size_t bytes) noexcept = 0;
   virtual void deallocate(void* start, std::size_t bytes) noexcept = 0;
 
-  /// The heap, and pages of their own for arrays from 16 KiB on, so that what is outgrown goes back to the system.
+  /// The heap, and pages of their own for arrays from 12 KiB on, so that what is outgrown goes back to the system.
   static IndexMemory& of_process() noexcept;
 
  protected:

@@ -43,6 +43,26 @@ cdef extern from *:
       bool coming_back_ = false;
     };
 
+    // In a callback of the core that is to run Python: as Outside::back(), but false instead of stopping there, so that
+    // the call ends, with the locks it holds, and its own Outside stops the thread. Python waits for who is in one.
+    class Visit {
+     public:
+      Visit() = default;
+      Visit(const Visit&) = delete;
+      Visit& operator=(const Visit&) = delete;
+      ~Visit() {
+        if (coming_back_) g_coming_back.fetch_sub(1);
+      }
+      bool begin() noexcept {
+        coming_back_ = true;
+        g_coming_back.fetch_add(1);
+        return !g_leaving.load() || std::this_thread::get_id() == g_last;
+      }
+
+     private:
+      bool coming_back_ = false;
+    };
+
     void sd_leave() {
       g_last = std::this_thread::get_id();
       g_leaving.store(true);
@@ -55,6 +75,8 @@ cdef extern from *:
     """
     cppclass Outside:
         void back() noexcept nogil
+    cppclass Visit:
+        cbool begin() noexcept nogil
     void sd_leave() noexcept
     long sd_coming_back() noexcept
     void sd_nobody_comes_back() noexcept

@@ -1,6 +1,7 @@
 # simdrive.Value: bytes that C++ owns, seen from Python without a copy.
 #
-# Ownership: each Value holds a reference to the C++ block its bytes are in (simdrive/block.hpp), slices the same one.
+# Ownership: each Value holds a reference to what its bytes are in, a C++ block (simdrive/block.hpp) or an entry of a
+# store with its mapping (simdrive/store.hpp); slices the same one.
 # Exported buffers (memoryviews, arrays) hold the Value. Work without the GIL holds a reference of its own meanwhile,
 # since another thread may call release().
 
@@ -16,7 +17,7 @@ from libc.stdint cimport uint8_t, uint64_t
 from libc.string cimport memcmp, memcpy
 from libcpp.utility cimport move
 
-from simdrive._cython.libsimdrive.block cimport CBlock, kLargeBlock, make_block
+from simdrive._cython.libsimdrive.block cimport CBlock, make_block
 
 import importlib as _importlib
 import pickle as _pickle
@@ -45,10 +46,15 @@ cdef extern from *:
 
 cdef Value new_value(CBlock block, const uint8_t* data, Py_ssize_t size):
     """A value of `size` bytes at `data`, which are in `block`."""
+    return part_of(Owner(move(block)), data, size)
+
+
+cdef Value part_of(Owner owner, const uint8_t* data, Py_ssize_t size):
+    """A value of `size` bytes at `data`, which `owner` keeps."""
     cdef Value value = Value.__new__(Value)
     value.data = &kNothing if size == 0 else data
     value.size = size
-    value.block = move(block)
+    value.owner = move(owner)
     return value
 
 
@@ -86,7 +92,12 @@ def make_value(data):
         PyBuffer_Release(&view)
 
 
-@cython.final
+cdef int check_held(const uint8_t* data) except -1:
+    if data == NULL:
+        raise ValueError("this Value was released")
+    return 0
+
+
 cdef class Value:
     """The bytes of a value, read-only and without a copy: what ``out="view"`` and `read_stream` give.
 
@@ -107,7 +118,7 @@ cdef class Value:
     with itself) and ``repr``: as of a ``memoryview``.
     """
 
-    cdef CBlock block
+    cdef Owner owner
     cdef const uint8_t* data  # NULL: released
     cdef Py_ssize_t size
     cdef Py_ssize_t exports
@@ -121,31 +132,37 @@ cdef class Value:
         self.known_hash = -1
 
     def __init__(self, *args, **kwargs):
-        raise TypeError("a Value is made by a client: read(key, out=\"view\"), batch_read(keys, out=\"view\") or "
-                        "read_stream(key)")
+        raise TypeError("a Value is made by a client or a store: read(key, out=\"view\"), "
+                        "batch_read(keys, out=\"view\") or read_stream(key)")
 
     def __dealloc__(self):
-        self.drop()
+        self.drop(move(self.owner))
 
-    cdef void drop(self) noexcept:
+    cdef void drop(self, Owner owner) noexcept:
         cdef Outside outside
-        cdef CBlock block = move(self.block)
-        self.data = NULL
-        if block.alone() and block.size() >= kLargeBlock:  # for a slice, giving the GIL away would be the longer wait
+        if owner.slow_to_free():  # for a slice, giving the GIL away would be the longer wait
             with nogil:
-                block.reset()
+                owner.reset()
                 outside.back()
 
+    cdef Owner held(self, const uint8_t** data) noexcept:
+        """A reference to what keeps the bytes, and where they are, whatever release() of another thread does."""
+        cdef Owner owner
+        with cython.critical_section(self):
+            data[0] = self.data
+            owner = self.owner
+        return owner
+
     cdef int check(self) except -1:
-        if self.data == NULL:
-            raise ValueError("this Value was released")
-        return 0
+        return check_held(self.data)
 
     def __getbuffer__(self, Py_buffer* view, int flags):
-        self.check()
         if flags & PyBUF_WRITABLE:
+            self.check()
             raise BufferError("a Value is read-only")
-        self.exports += 1
+        with cython.critical_section(self):
+            self.check()
+            self.exports += 1
         view.obj = self
         view.buf = <void*> self.data
         view.len = self.size
@@ -159,7 +176,8 @@ cdef class Value:
         view.internal = NULL
 
     def __releasebuffer__(self, Py_buffer* view):
-        self.exports -= 1
+        with cython.critical_section(self):
+            self.exports -= 1
 
     def __len__(self):
         self.check()
@@ -167,10 +185,10 @@ cdef class Value:
 
     def __bytes__(self):
         cdef Outside outside
-        cdef CBlock keep = self.block
-        cdef const uint8_t* data = self.data
+        cdef const uint8_t* data
+        cdef Owner keep = self.held(&data)
         cdef Py_ssize_t size = self.size
-        self.check()
+        check_held(data)
         if size <= kQuick:
             return PyBytes_FromStringAndSize(<const char*> data, size)
         copy = PyBytes_FromStringAndSize(NULL, size)
@@ -182,8 +200,8 @@ cdef class Value:
 
     def __eq__(self, other):
         cdef Outside outside
-        cdef CBlock keep = self.block
-        cdef const uint8_t* data = self.data
+        cdef const uint8_t* data
+        cdef Owner keep = self.held(&data)
         cdef Py_ssize_t size = self.size
         cdef Py_buffer view
         cdef cbool same
@@ -212,13 +230,13 @@ cdef class Value:
 
     def __hash__(self):
         cdef Outside outside
-        cdef CBlock keep = self.block
-        cdef const uint8_t* data = self.data
+        cdef const uint8_t* data
+        cdef Owner keep = self.held(&data)
         cdef Py_ssize_t size = self.size
         cdef Py_hash_t result
         if self.known_hash != -1:
             return self.known_hash
-        self.check()
+        check_held(data)
         if size == 0:
             result = 0
         elif size <= kQuick:
@@ -232,22 +250,26 @@ cdef class Value:
 
     def __getitem__(self, index):
         cdef Py_ssize_t start, stop, step, size
+        cdef const uint8_t* data
+        cdef Owner keep
         if isinstance(index, slice):
             PySlice_Unpack(index, &start, &stop, &step)
-            self.check()
+            keep = self.held(&data)
+            check_held(data)
             if step != 1:
                 raise ValueError(f"a slice of a Value has step 1, not {step}; use view()[i:j:{step}], which is no Value")
             size = PySlice_AdjustIndices(self.size, &start, &stop, step)
-            return new_value(self.block, self.data + start, size)
+            return part_of(keep, data + start, size)
         if not PyIndex_Check(index):
             raise TypeError(f"indices of a Value must be integers or slices, not {type(index).__name__}")
         start = PyNumber_AsSsize_t(index, IndexError)
-        self.check()
+        keep = self.held(&data)
+        check_held(data)
         if start < 0:
             start += self.size
         if not 0 <= start < self.size:
             raise IndexError("index of a Value out of range")
-        return self.data[start]
+        return data[start]
 
     def __iter__(self):
         return iter(PyMemoryView_FromObject(self))
@@ -272,7 +294,7 @@ cdef class Value:
         numpy = optional_package("numpy", "to_numpy")
         kind = numpy.dtype(dtype)
         if kind.hasobject:
-            raise ValueError(f"bytes of a server cannot be Python objects: dtype {dtype!r}")
+            raise ValueError(f"bytes of a store cannot be Python objects: dtype {dtype!r}")
         view = PyMemoryView_FromObject(self)  # ndarray() itself would not keep release() from freeing the memory
         if kind.itemsize == 0 or len(view) % kind.itemsize:
             raise ValueError(f"{len(view)} bytes are no whole number of elements of {kind.itemsize} bytes ({kind})")
@@ -294,10 +316,17 @@ cdef class Value:
         Raises:
             BufferError: a memoryview, an array or another buffer of this value is in use.
         """
-        if self.exports > 0:
-            raise BufferError(f"a Value with {self.exports} exported buffer{'s' if self.exports > 1 else ''} in use "
-                              "cannot be released")
-        self.drop()
+        cdef Owner owner
+        cdef Py_ssize_t exports
+        with cython.critical_section(self):
+            exports = self.exports
+            if exports == 0:
+                owner = move(self.owner)
+                self.data = NULL
+        if exports > 0:
+            raise BufferError(f"a Value with {exports} exported buffer{'s' if exports > 1 else ''} in use cannot be "
+                              "released")
+        self.drop(move(owner))
 
     def __enter__(self):
         self.check()
@@ -317,8 +346,10 @@ cdef class Value:
         return make_value, (_pickle.PickleBuffer(self) if protocol >= 5 else bytes(self),)
 
     def __repr__(self):
-        if self.data == NULL:
+        cdef const uint8_t* data
+        cdef Owner keep = self.held(&data)
+        if data == NULL:
             return "<simdrive.Value (released)>"
-        start = PyBytes_FromStringAndSize(<const char*> self.data, min(self.size, 16))
+        start = PyBytes_FromStringAndSize(<const char*> data, min(self.size, 16))
         dots = "..." if self.size > 16 else ""
         return f"<simdrive.Value of {self.size} byte{'' if self.size == 1 else 's'}: {start!r}{dots}>"

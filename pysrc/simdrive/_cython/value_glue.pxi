@@ -1,22 +1,54 @@
-# Where the values of out="view" go: blocks that C++ makes, so that a receiver needs no GIL.
+# What values live in, and where those of out="view" go: blocks that C++ makes, so that a receiver needs no GIL.
 
 from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t, uint64_t
 from libcpp cimport bool as cbool
 
 from simdrive._cython.libsimdrive.block cimport CBlock
+from simdrive._cython.libsimdrive.store cimport CEntry
 
 
 cdef extern from *:
     """
     #include <cstdint>
+    #include <memory>
     #include <new>
+    #include <utility>
     #include <vector>
 
     #include "simdrive/block.hpp"
     #include "simdrive/client.hpp"
+    #include "simdrive/store.hpp"
 
     namespace {
+
+    // What keeps the bytes of a value: a block, or an entry of a store with its mapping. Copies share it.
+    class Owner {
+     public:
+      Owner() noexcept = default;
+      explicit Owner(simdrive::Block block) noexcept : block_(std::move(block)) {}
+
+      // False: no memory.
+      bool hold(simdrive::Entry&& entry) noexcept {
+        try {
+          entry_ = std::make_shared<const simdrive::Entry>(std::move(entry));
+        } catch (const std::bad_alloc&) {
+          return false;
+        }
+        return true;
+      }
+      // Only of what has held one.
+      const simdrive::Entry& entry() const noexcept { return *entry_; }
+      bool slow_to_free() const noexcept { return block_.alone() && block_.size() >= simdrive::Block::kLarge; }
+      void reset() noexcept {
+        block_.reset();
+        entry_.reset();
+      }
+
+     private:
+      simdrive::Block block_;
+      std::shared_ptr<const simdrive::Entry> entry_;
+    };
 
     // Values below this share blocks; from it on each has a block of its own.
     constexpr uint64_t kOwnBlock = 64 << 10;
@@ -80,6 +112,14 @@ cdef extern from *:
 
     }  // namespace
     """
+    cdef cppclass Owner:
+        Owner() noexcept
+        Owner(CBlock) noexcept
+        cbool hold(CEntry) noexcept nogil
+        const CEntry& entry() noexcept nogil
+        cbool slow_to_free() noexcept nogil
+        void reset() noexcept nogil
+
     cdef cppclass View:
         CBlock block
         const uint8_t* data

@@ -54,6 +54,7 @@ class HalfReply {
       const auto half = bytes != 0 ? 1 : static_cast<std::ptrdiff_t>(frames.size() / 2);
       rest_.assign(frames.begin() + half, frames.end());
       frames.resize(static_cast<std::size_t>(half));
+      has_rest_.count_down();
     });
   }
   HalfReply(const HalfReply&) = delete;
@@ -65,6 +66,7 @@ class HalfReply {
   // On a thread: the client reads on the test's own.
   void finish() {
     sender_ = std::thread([this] {
+      has_rest_.wait();  // the peer may not have come to the request yet
       for (const Bytes& frame : rest_) peer_.send_everywhere(2, frame);
     });
   }
@@ -73,6 +75,7 @@ class HalfReply {
   TestPeer& peer_;
   std::vector<Bytes> rest_;
   bool cut_ = false;
+  std::latch has_rest_{1};
   std::thread sender_;
 };
 
@@ -649,6 +652,7 @@ struct Told {
   bool go_on = true;
   static bool report(void* context, std::uint64_t done, std::uint64_t total) {
     auto& self = *static_cast<Told*>(context);
+    if (total == 0) return true;  // of a read whose reply has not begun, on a slow machine
     self.each.emplace_back(done, total);
     return self.go_on;
   }
@@ -664,10 +668,10 @@ TEST_P(AsyncTroubleTest, ProgressIsToldAndMayEndTheCall) {
     Job& j = read_half(loop, "big", {.progress = {&told, &Told::report}});
     loop.until([&] {
       client->wake();
-      return told.each.size() >= 2 || j.told != 0;
+      return (told.each.size() >= 2 && told.each.back().first > kMebibyte / 2) || j.told != 0;
     });
+    ASSERT_FALSE(told.each.empty());
     EXPECT_EQ(told.each.back().second, 2 * kMebibyte);
-    EXPECT_GT(told.each.back().first, kMebibyte / 2);
     EXPECT_LT(told.each.back().first, 2 * kMebibyte);
     EXPECT_FALSE(j.over);
     half.finish();

@@ -11,9 +11,10 @@ namespace simdrive::store {
 struct IndexPeer {
   /// The hash that the index mixes into `mixed`, whose ten upper bits are the shard and the next 32 the home in it.
   static std::uint64_t hash_of_mixed(const Index& index, std::uint64_t mixed) { return index.unmix(mixed); }
-  /// Hashes of one shard, evenly spread within it: all its growth and crowding with few entries.
+  /// Hashes of one shard, in random places of it: all its growth and crowding with few entries.
   static std::uint64_t hash_in_shard(const Index& index, std::uint64_t shard, std::uint64_t i) {
-    return index.unmix(shard << 54 | (i * 0x9E3779B97F4A7C15) >> 10);
+    i = (i + 1) * 0xBF58476D1CE4E5B9;
+    return index.unmix(shard << 54 | ((i ^ i >> 29) * 0x94D049BB133111EB) >> 10);
   }
   static std::size_t buckets(const Index& index) {
     std::size_t count = 0;

@@ -190,7 +190,7 @@ TEST(Index, ForgetsWhatPassedByOnceItIsErased) {
   }
   EXPECT_EQ(index.size(), kLive);
   EXPECT_LT(static_cast<double>(IndexPeer::buckets_passed_by(index)),
-            0.6 * static_cast<double>(IndexPeer::buckets(index)));
+            0.75 * static_cast<double>(IndexPeer::buckets(index)));
 }
 
 // ---- Many at once -------------------------------------------------------------------------------------------
