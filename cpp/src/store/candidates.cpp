@@ -1,7 +1,6 @@
 #include "store/candidates.hpp"
 
 #include <algorithm>
-#include <numeric>
 
 #include "store/crc_shift.hpp"
 
@@ -10,14 +9,14 @@ namespace {
 
 constexpr std::uint64_t kFreeBytes = std::uint64_t{1} << 20;
 constexpr std::uint64_t kShort = std::uint64_t{64} << 10;
-constexpr std::uint64_t kMinStride = 4096;
-constexpr std::uint64_t kMaxKnown = std::uint64_t{1} << 20;
+constexpr std::uint64_t kMinStride = kPayloadAlignment;  // where most payloads start
+constexpr std::uint64_t kMaxKnown = std::uint64_t{1} << 24;
 
 }  // namespace
 
 ChecksumTest::ChecksumTest(Reader& reader)
     : reader_(reader), credit_(2 * reader.size() + kFreeBytes), short_credit_(credit_) {
-  // 4 MiB of memory for known checksums at most.
+  // 64 MiB of memory for known checksums at most.
   stride_ = kMinStride;
   while (reader.size() / stride_ > kMaxKnown) stride_ *= 2;
 }
@@ -32,101 +31,65 @@ Result<bool> ChecksumTest::run_short(Candidate& candidate) {
   return true;
 }
 
-Result<void> ChecksumTest::run_group(std::span<Candidate> batch, const Group& group) {
-  std::uint64_t at = batch[order_[group.first]].start;
-  std::uint32_t crc = 0;
-  for (std::size_t i = group.first; i < group.last; ++i) {
-    Candidate& candidate = batch[order_[i]];
-    auto next = reader_.checksum(at, candidate.offset, crc);
-    if (!next.ok()) return std::move(next.error());
-    crc = *next;
-    at = candidate.offset;
-    candidate.good = crc == candidate.trailer.checksum;
+Result<void> ChecksumTest::fill(std::uint64_t to) {
+  if (known_.empty()) {
+    known_.reserve(static_cast<std::size_t>(reader_.size() / stride_) + 1);
+    known_.push_back(0);
   }
-  return {};
-}
-
-// Points by ascending place.
-Result<void> ChecksumTest::fill(std::span<Point> points) {
-  while (known_.size() * stride_ <= points.back().at) {
+  while (known_.size() * stride_ <= to) {
     const std::uint64_t from = (known_.size() - 1) * stride_;
     auto next = reader_.checksum(from, from + stride_, known_.back());
     if (!next.ok()) return std::move(next.error());
     known_.push_back(*next);
   }
-  std::uint64_t at = 0;
-  std::uint32_t crc = 0;
-  for (Point& point : points) {
-    const auto nearest = static_cast<std::size_t>(point.at / stride_);
-    if (nearest * stride_ > at) {
-      at = nearest * stride_;
-      crc = known_[nearest];
-    }
-    auto next = reader_.checksum(at, point.at, crc);
-    if (!next.ok()) return std::move(next.error());
-    point.crc = crc = *next;
-    at = point.at;
-  }
   return {};
 }
 
-// The checksum of a payload follows from those of the file up to its start and up to its end by arithmetic.
-Result<void> ChecksumTest::run_by_points(std::span<Candidate> batch, std::span<const Group> groups) {
-  std::vector<Point> points;
-  points.reserve(batch.size() + groups.size());
-  for (const Group& group : groups) points.push_back({batch[order_[group.first]].start, 0});
-  for (auto candidate = batch.rbegin(); candidate != batch.rend(); ++candidate)
-    points.push_back({candidate->offset, 0});
-  const auto lower = [](const Point& a, const Point& b) { return a.at < b.at; };
-  if (!std::is_sorted(points.begin(), points.end(), lower)) std::sort(points.begin(), points.end(), lower);
-  if (auto filled = fill(points); !filled.ok()) return filled;
-  const auto find = [&](std::uint64_t position) {
-    return std::lower_bound(points.begin(), points.end(), position,
-                            [](const Point& point, std::uint64_t value) { return point.at < value; });
-  };
-  for (const Group& group : groups) {
-    const std::uint64_t start = batch[order_[group.first]].start;
-    const std::uint32_t before = find(start)->crc;
-    const bool many = (group.last - group.first) * 16 > points.size();
-    auto end = find(batch[order_[group.first]].offset);
-    for (std::size_t i = group.first; i < group.last; ++i) {
-      Candidate& candidate = batch[order_[i]];
-      if (many) {
-        while (end->at != candidate.offset) ++end;
-      } else {
-        end = find(candidate.offset);
-      }
-      const std::uint32_t shifted = before == 0 ? 0 : crc_shift(before, candidate.offset - start);
-      candidate.good = (end->crc ^ shifted) == candidate.trailer.checksum;
+Result<std::uint32_t> ChecksumTest::up_to(std::uint64_t at, const Point& before) {
+  const auto nearest = static_cast<std::size_t>(at / stride_);
+  const std::uint64_t from = nearest * stride_;
+  if (before.at >= from && before.at <= at) return reader_.checksum(before.at, at, before.crc);
+  if (from == at) return known_[nearest];
+  return reader_.checksum(from, at, known_[nearest]);
+}
+
+// The checksum of a payload follows from those of the file up to its start and up to its end by arithmetic. Ends come
+// close behind each other, starts from anywhere: one after the other, so that pieces of the file are read once.
+Result<void> ChecksumTest::run_by_points(std::span<Candidate> batch) {
+  std::uint64_t highest = 0;
+  for (const Candidate& each : batch) highest = std::max(highest, each.offset);
+  if (auto filled = fill(highest); !filled.ok()) return filled;
+  starts_.clear();
+  Point start{0, 0};
+  for (const Candidate& each : batch) {
+    if (each.start != start.at) {
+      auto crc = up_to(each.start, start);
+      if (!crc.ok()) return std::move(crc.error());
+      start = {each.start, *crc};
     }
+    starts_.push_back(start.crc);
+  }
+  Point end{0, 0};
+  for (std::size_t i = batch.size(); i-- > 0;) {
+    Candidate& candidate = batch[i];
+    auto crc = up_to(candidate.offset, end);
+    if (!crc.ok()) return std::move(crc.error());
+    end = {candidate.offset, *crc};
+    const std::uint32_t shifted = crc_shift(starts_[i], candidate.offset - candidate.start);
+    candidate.good = (end.crc ^ shifted) == candidate.trailer.checksum;
   }
   return {};
 }
 
 Result<void> ChecksumTest::run(std::span<Candidate> batch) {
-  if (batch.empty()) return {};
-  // Candidates come from the highest down, and very often all have one start.
-  order_.resize(batch.size());
-  std::iota(order_.rbegin(), order_.rend(), 0U);
-  const auto less = [&](std::uint32_t a, std::uint32_t b) {
-    return batch[a].start != batch[b].start ? batch[a].start < batch[b].start : batch[a].offset < batch[b].offset;
-  };
-  if (!std::is_sorted(order_.begin(), order_.end(), less)) std::sort(order_.begin(), order_.end(), less);
-
-  std::vector<Group> groups;
   std::uint64_t cost = 0;
-  for (std::size_t i = 0; i < order_.size();) {
-    const std::uint64_t start = batch[order_[i]].start;
-    Group group{i, i + 1};
-    while (group.last < order_.size() && batch[order_[group.last]].start == start) ++group.last;
-    cost = std::min(cost + (batch[order_[group.last - 1]].offset - start), kMaxFileBytes);
-    groups.push_back(group);
-    i = group.last;
-  }
-  if (cost > credit_) return run_by_points(batch, groups);
+  for (const Candidate& each : batch) cost = std::min(cost + (each.offset - each.start), kMaxFileBytes);
+  if (cost > credit_) return run_by_points(batch);
   credit_ -= cost;
-  for (const Group& group : groups) {
-    if (auto done = run_group(batch, group); !done.ok()) return done;
+  for (Candidate& each : batch) {
+    auto checksum = reader_.checksum(each.start, each.offset);
+    if (!checksum.ok()) return std::move(checksum.error());
+    each.good = *checksum == each.trailer.checksum;
   }
   return {};
 }

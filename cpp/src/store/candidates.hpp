@@ -18,7 +18,8 @@ struct Candidate {
   std::uint64_t start;
   std::uint64_t offset;
   Trailer trailer;
-  bool good;  // its checksum is right; set by ChecksumTest
+  bool good;                   // its checksum is right; set by ChecksumTest
+  std::uint8_t last_byte = 0;  // of the payload
 
   [[nodiscard]] std::uint64_t tail() const noexcept { return offset + kTrailerBytes; }
 };
@@ -37,26 +38,22 @@ class ChecksumTest {
   [[nodiscard]] Result<bool> run_short(Candidate& candidate);
 
  private:
-  // Candidates of one start: [first, last) of `order_`, by ascending offset.
-  struct Group {
-    std::size_t first;
-    std::size_t last;
-  };
   struct Point {
     std::uint64_t at;
     std::uint32_t crc;  // of the file up to there
   };
 
-  [[nodiscard]] Result<void> run_group(std::span<Candidate> batch, const Group& group);
-  [[nodiscard]] Result<void> run_by_points(std::span<Candidate> batch, std::span<const Group> groups);
-  [[nodiscard]] Result<void> fill(std::span<Point> points);
+  [[nodiscard]] Result<void> run_by_points(std::span<Candidate> batch);
+  [[nodiscard]] Result<void> fill(std::uint64_t to);
+  // The checksum of the file up to `at`, which `fill` covers, if possible from that of a point just before.
+  [[nodiscard]] Result<std::uint32_t> up_to(std::uint64_t at, const Point& before);
 
   Reader& reader_;
-  std::vector<std::uint32_t> order_;
-  std::uint64_t credit_;  // bytes that may still be checksummed for single candidates
+  std::vector<std::uint32_t> starts_;  // of a batch: checksums of the file up to the starts
+  std::uint64_t credit_;               // bytes that may still be checksummed for single candidates
   std::uint64_t short_credit_;
   std::uint64_t stride_;
-  std::vector<std::uint32_t> known_{0};  // checksums of the first i * stride_ bytes of the file
+  std::vector<std::uint32_t> known_;  // checksums of the first i * stride_ bytes of the file
 };
 
 /// Goes through the candidates of a range of tails from the highest down.
@@ -86,9 +83,18 @@ class CandidateScan {
     std::uint64_t stop = begin + kMinTail - 1;
     if (stop < low_) stop = low_;
     if (next_ - stop > Reader::kMaxWindow) stop = next_ - Reader::kMaxWindow;
+    // The highest bytes of a link are zero in a file that is smaller. If the lowest of those is not, it is too high in
+    // the link of as many places, and they are left out at once.
+    std::uint64_t zero_bytes = 1;
+    while (zero_bytes < 8 && next_ >> (56 - 8 * zero_bytes) == 0) ++zero_bytes;
+    const std::uint8_t* const lowest_zero = data + (16 - zero_bytes);
     std::uint64_t c = next_;
     while (c > stop) {
       const std::uint64_t offset = c - kTrailerBytes;
+      if (lowest_zero[offset - begin] != 0) {
+        c = c - stop > zero_bytes ? c - zero_bytes : stop;
+        continue;
+      }
       const std::uint8_t* const at = data + (offset - begin);
       --c;
       if (load_le<std::uint64_t>(at + 8) >= offset) continue;
@@ -99,7 +105,7 @@ class CandidateScan {
       }
       const std::uint64_t start = payload_start(offset, trailer.prev, at[-1], alignment_);
       if (start == kMalformed) continue;
-      if (!on_candidate(Candidate{start, offset, trailer, false})) break;
+      if (!on_candidate(Candidate{start, offset, trailer, false, at[-1]})) break;
     }
     next_ = c;
     return {};

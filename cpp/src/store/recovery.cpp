@@ -224,7 +224,7 @@ Result<void> Recovery::cut_behind_mark(std::uint64_t tail, std::string reason) {
 
 // What the mark covers is on the disk: the tail is there or behind it, and everything behind it may be cut.
 Result<void> Recovery::behind_mark() {
-  auto found = search_.find(base_, base_, kPayloadAlignment);
+  auto found = search_.find(base_);
   if (!found.ok()) return std::move(found.error());
   std::uint64_t tail = std::max(*found, base_);
   if (tail > base_) {
@@ -249,20 +249,19 @@ Result<void> Recovery::behind_mark() {
 
 // The highest tail in any layout, without regard to a mark. Before anything is cut, the older layouts are tried.
 Result<void> Recovery::take_best_tail() {
-  auto newest = search_.find(0, 0, kPayloadAlignment);
-  if (!newest.ok()) return std::move(newest.error());
-  std::uint64_t tail = *newest;
+  auto found = search_.find_in_all();
+  if (!found.ok()) return std::move(found.error());
+  std::uint64_t tail = found->aligned64;
   Layout layout = Layout::aligned64;
-  for (const Layout each : {Layout::aligned16, Layout::unaligned}) {
-    auto found = search_.find(tail, 0, alignment_of(each));
-    if (!found.ok()) return std::move(found.error());
-    if (*found <= tail) continue;
+  for (const auto& [each, end] :
+       {std::pair(Layout::aligned16, found->aligned16), std::pair(Layout::unaligned, found->unaligned)}) {
+    if (end <= tail) continue;
     // A damaged link can make a chain that holds only where starts are not rounded up. The checksums tell.
-    auto chain = follow_chain(*found, {.layout = each, .visit = false});
+    auto chain = follow_chain(end, {.layout = each, .visit = false});
     if (!chain.ok()) return std::move(chain.error());
     const Layout best = chain->check.best(Layout::aligned64);
     if (best == Layout::aligned64) continue;
-    tail = *found;
+    tail = end;
     layout = best == Layout::mixed ? best : each;
   }
   auto run = follow_chain(tail, {.layout = layout});
@@ -281,7 +280,8 @@ Result<void> Recovery::without_mark() {
     return {};
   }
   if (tail == 0) {
-    auto intact = search_.has_intact(plan_.size, kPayloadAlignment);
+    // A first record that is intact would have been found.
+    auto intact = search_.has_intact(plan_.size, kPayloadAlignment, kMinTail);
     if (!intact.ok()) return std::move(intact.error());
     if (!*intact) return refuse(Refusal::format, "the file has no valid record: it is no store");
     plan_.dropped_records = 1;

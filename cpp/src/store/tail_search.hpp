@@ -17,10 +17,18 @@ class TailSearch {
  public:
   TailSearch(ByteSource& source, const Progress& progress);
 
-  /// The highest tail in (low, size] whose record has the right checksum and a trailer that is not zero and whose chain
-  /// reaches `base`: 0, the beginning of the file, or a tail that is known to be good. 0 if there is none. For an older
-  /// alignment, `low` is what the search with the present one found.
-  [[nodiscard]] Result<std::uint64_t> find(std::uint64_t low, std::uint64_t base, std::uint64_t alignment);
+  /// The highest tail behind `base` whose record has the right checksum and a trailer that is not zero and whose chain
+  /// reaches `base`: 0, the beginning of the file, or a tail that is known to be good. 0 if there is none.
+  [[nodiscard]] Result<std::uint64_t> find(std::uint64_t base);
+
+  /// The same from 0, and the highest such tails in the older layouts; those below that of the present layout do not
+  /// matter and may be 0.
+  struct Found {
+    std::uint64_t aligned64 = 0;
+    std::uint64_t aligned16 = 0;
+    std::uint64_t unaligned = 0;
+  };
+  [[nodiscard]] Result<Found> find_in_all();
 
   /// The highest tail whose chain reaches 0, whatever the records hold: the reference engine's rule.
   [[nodiscard]] Result<std::uint64_t> find_as_original();
@@ -30,15 +38,25 @@ class TailSearch {
   /// gives 0 or 1.
   [[nodiscard]] Result<std::uint64_t> count_behind(std::uint64_t tail, std::uint64_t alignment);
 
-  /// Whether any record that ends at or before `high` has the right checksum, in a chain or not.
-  [[nodiscard]] Result<bool> has_intact(std::uint64_t high, std::uint64_t alignment);
+  /// Whether any record that ends at or before `high` has the right checksum, in a chain or not. `low_link`: those with
+  /// a lower link are left out, since it is known that they have not.
+  [[nodiscard]] Result<bool> has_intact(std::uint64_t high, std::uint64_t alignment, std::uint64_t low_link = 0);
 
   [[nodiscard]] std::uint64_t steps() const noexcept { return steps_; }
   [[nodiscard]] std::uint64_t bytes() const noexcept { return scanner_.work() + walker_.work() + checksummer_.work(); }
 
  private:
-  [[nodiscard]] Result<bool> holds(const Candidate& candidate, std::uint64_t base, std::uint64_t alignment, bool zeros,
-                                   ChainMemo& memo);
+  // One rule by which links are followed, and what is known of tails by it.
+  struct Rule {
+    std::uint64_t base;
+    std::uint64_t alignment;
+    bool zeros;
+    ChainMemo memo;
+  };
+  [[nodiscard]] Rule rule(std::uint64_t base, std::uint64_t alignment, bool zeros = false) const;
+  [[nodiscard]] Result<bool> holds(const Candidate& candidate, Rule& rule);
+  // False if there can be no record at all at the end of the link, in any layout: what most links in other data are.
+  [[nodiscard]] Result<bool> leads_to_record(std::uint64_t prev, std::uint64_t alignment);
 
   ByteSource& source_;
   std::uint64_t size_;
@@ -51,7 +69,7 @@ class TailSearch {
 };
 
 /// Candidates are tested in batches that grow to this: small at first, since mostly the first one is right.
-inline constexpr std::size_t kMaxBatch = std::size_t{1} << 19;
+inline constexpr std::size_t kMaxBatch = std::size_t{1} << 14;
 [[nodiscard]] constexpr std::size_t next_batch(std::size_t size) noexcept {
   return size < kMaxBatch / 16 ? size * 16 : kMaxBatch;
 }
