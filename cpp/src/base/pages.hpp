@@ -8,6 +8,10 @@ namespace simdrive {
 /// Zeroed memory at the start of a page; null if there is none. The system finds the pages when they are touched.
 [[nodiscard]] void* map_pages(std::size_t bytes) noexcept;
 
+/// The same in huge pages, as far as the system has them: `bytes` are a multiple of 2 MiB, and parts of whole small
+/// pages may be given back by themselves, with unmap_pages(). Null where there is no such thing, too.
+[[nodiscard]] void* map_huge_pages(std::size_t bytes) noexcept;
+
 /// Gives back what is in whole pages of map_pages(), but keeps their addresses. What is in them is undefined then.
 void discard_pages(void* start, std::size_t bytes) noexcept;
 

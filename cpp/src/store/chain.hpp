@@ -1,7 +1,9 @@
 // The loop that follows a chain, inlined into everything that walks one.
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <span>
 #include <utility>
 
 #include "store/format.hpp"
@@ -58,17 +60,17 @@ template <class OnRecord>
 /// Hands records to a visitor in batches.
 class VisitorBatch {
  public:
-  explicit VisitorBatch(RecordVisitor& visitor) : visitor_(visitor) { batch_.reserve(kBatch); }
+  explicit VisitorBatch(RecordVisitor& visitor) : visitor_(visitor) {}
 
   void restart() {
-    batch_.clear();
+    used_ = 0;
     visitor_.restart();
   }
 
   /// False once the visitor failed; `finish` says how.
   [[nodiscard]] bool add(const Record& record) {
-    batch_.push_back({record.trailer.hash, record.offset & kOffsetMask, record.tombstone ? 1U : 0U});
-    return batch_.size() < kBatch || flush();
+    batch_[used_++] = {record.trailer.hash, record.offset & kOffsetMask, record.tombstone ? 1U : 0U};
+    return used_ < kBatch || flush();
   }
 
   [[nodiscard]] Result<void> finish() {
@@ -81,13 +83,14 @@ class VisitorBatch {
   static constexpr std::uint64_t kOffsetMask = ~(std::uint64_t{1} << 63);
 
   bool flush() {
-    if (!batch_.empty()) result_ = visitor_.records(batch_);
-    batch_.clear();
+    if (used_ != 0) result_ = visitor_.records(std::span(batch_).first(used_));
+    used_ = 0;
     return result_.ok();
   }
 
   RecordVisitor& visitor_;
-  std::vector<RecordRef> batch_;
+  std::size_t used_ = 0;
+  std::array<RecordRef, kBatch> batch_;  // 16 KiB: in the cache together with what the visitor makes of it
   Result<void> result_;
 };
 

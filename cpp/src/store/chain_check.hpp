@@ -30,6 +30,7 @@ class ChainCheck {
   [[nodiscard]] const Count& count(Layout layout) const noexcept { return counts_[index_of(layout)]; }
 
  private:
+  void note(std::size_t layout, bool bad, std::uint64_t offset) noexcept;
   [[nodiscard]] static std::size_t index_of(Layout layout) noexcept;
 
   std::uint64_t checked_ = 0;

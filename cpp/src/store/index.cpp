@@ -31,6 +31,7 @@ constexpr unsigned kLoadMin = 64;
 constexpr std::size_t kPage = 4096;
 constexpr std::size_t kPagesFrom = 3 * kPage;
 constexpr std::size_t kAlignment = 64;
+constexpr std::size_t kChunkBytes = std::size_t{16} << 20;
 
 // So far ahead are the lines fetched, when there are many to look at.
 constexpr std::size_t kAhead = 32;
@@ -43,6 +44,8 @@ class ProcessMemory final : public IndexMemory {
     void* start = ::operator new(bytes, std::align_val_t{kAlignment}, std::nothrow);
     return start == nullptr ? nullptr : std::memset(start, 0, bytes);
   }
+  void* allocate_chunk(std::size_t bytes) noexcept override { return map_huge_pages(bytes); }
+  void deallocate_rest(void* start, std::size_t bytes) noexcept override { unmap_pages(start, bytes); }
   void deallocate(void* start, std::size_t bytes) noexcept override {
     if (bytes >= kPagesFrom) {
       unmap_pages(start, bytes);
@@ -128,6 +131,7 @@ Index::Index(Epoch& epoch, const Options& options) noexcept
       inverse_(inverse_of(multiplier_)) {}
 
 Index::~Index() {
+  drop_chunk();
   for (const Shard& shard : shards_) {
     if (shard.buckets != nullptr) Header::destroy_array(Header::of(shard.buckets));
   }
@@ -306,7 +310,7 @@ bool Index::rebuild(std::size_t number, std::size_t bucket_count) noexcept {
   Shard& shard = shards_[number];
   if (bucket_count > kCountMask) return false;
   const std::size_t bytes = array_bytes(bucket_count);
-  void* start = memory_.allocate(bytes);
+  void* start = allocate(bytes);
   if (start == nullptr) return false;
   if (reinterpret_cast<std::uintptr_t>(start) > kAddressMax - bytes) {  // no system gives these unless it is asked to
     memory_.deallocate(start, bytes);
@@ -331,6 +335,29 @@ bool Index::rebuild(std::size_t number, std::size_t bucket_count) noexcept {
   }
   replace(number, table);
   return true;
+}
+
+// Arrays of an index that is being filled are cut from huge pages: a look-up of a key then finds the page more often,
+// and to fill 1000 arrays takes 10 page faults instead of 5000. Those that grow by themselves later, one now and then,
+// have pages of their own, which go back to the system for good.
+void* Index::allocate(std::size_t bytes) noexcept {
+  if (expected_ == 0 || bytes < kPagesFrom || bytes > kChunkBytes) return memory_.allocate(bytes);
+  const std::size_t pages = (bytes + kPage - 1) / kPage * kPage;
+  if (pages > chunk_bytes_) {
+    void* const chunk = memory_.allocate_chunk(kChunkBytes);
+    if (chunk == nullptr) return memory_.allocate(bytes);
+    drop_chunk();
+    chunk_ = static_cast<std::byte*>(chunk);
+    chunk_bytes_ = kChunkBytes;
+  }
+  chunk_bytes_ -= pages;
+  return std::exchange(chunk_, chunk_ + pages);
+}
+
+void Index::drop_chunk() noexcept {
+  if (chunk_bytes_ != 0) memory_.deallocate_rest(chunk_, chunk_bytes_);
+  chunk_ = nullptr;
+  chunk_bytes_ = 0;
 }
 
 // Publishes another array for a shard, or none, and retires the one it had.

@@ -45,6 +45,10 @@ class IndexMemory {
   /// Zeroed, at a multiple of 64; null if there is none.
   [[nodiscard]] virtual void* allocate(std::size_t bytes) noexcept = 0;
   virtual void deallocate(void* start, std::size_t bytes) noexcept = 0;
+  /// The same for many arrays of at least 12 KiB, each of which goes to deallocate() by itself. Null: not to be had.
+  [[nodiscard]] virtual void* allocate_chunk(std::size_t /*bytes*/) noexcept { return nullptr; }
+  /// What is left of a chunk: whole pages at its end.
+  virtual void deallocate_rest(void* /*start*/, std::size_t /*bytes*/) noexcept {}
 
   /// The heap, and pages of their own for arrays from 12 KiB on, so that what is outgrown goes back to the system.
   static IndexMemory& of_process() noexcept;
@@ -130,7 +134,10 @@ class Index {
 
   /// How many entries there will be in all, as far as is known: an array that has to grow grows to that. Nothing is
   /// allocated now. It may be called again with a better figure, and with 0 once everything is in.
-  void expect(std::uint64_t entries) noexcept { expected_ = entries; }
+  void expect(std::uint64_t entries) noexcept {
+    expected_ = entries;
+    if (entries == 0) drop_chunk();
+  }
   /// Gives back what an expectation was too high by. Where memory is missing things stay as they are.
   void shrink_to_fit() noexcept;
 
@@ -218,6 +225,8 @@ class Index {
   [[nodiscard]] bool make_room(std::size_t shard, std::uint64_t more) noexcept;
   [[nodiscard]] bool rebuild(std::size_t shard, std::size_t bucket_count) noexcept;
   void replace(std::size_t shard, const Table& table) noexcept;
+  [[nodiscard]] void* allocate(std::size_t bytes) noexcept;
+  void drop_chunk() noexcept;
 
   Epoch& epoch_;
   IndexMemory& memory_;
@@ -226,6 +235,8 @@ class Index {
   const std::uint64_t multiplier_;  // odd
   const std::uint64_t inverse_;     // of the multiplier
   std::uint64_t expected_ = 0;
+  std::byte* chunk_ = nullptr;  // the writer's: where arrays of an index that is being filled come from
+  std::size_t chunk_bytes_ = 0;
   std::atomic<std::uint64_t> size_{0};
   std::atomic<std::size_t> array_bytes_{0};
   alignas(64) std::array<std::atomic<std::uint64_t>, kShards> directory_{};

@@ -42,10 +42,8 @@ Result<void> Reader::load_all(std::uint64_t from, std::uint64_t to) {
 }
 
 Result<std::uint32_t> Reader::checksum(std::uint64_t from, std::uint64_t to, std::uint32_t value) {
+  if (holds(from, to)) return checksum_held(from, to, value);
   work_ += to - from;
-  if (holds(from, to)) {
-    return crc32(window_.subspan(static_cast<std::size_t>(from - begin_), static_cast<std::size_t>(to - from)), value);
-  }
   while (from < to) {
     if (from < pieces_begin_ || from >= pieces_end_) {
       // Whoever goes on where the last piece ended will want more.

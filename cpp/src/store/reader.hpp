@@ -6,6 +6,7 @@
 
 #include "simdrive/bytes.hpp"
 #include "simdrive/error.hpp"
+#include "simdrive/hash.hpp"
 #include "store/byte_source.hpp"
 
 namespace simdrive::store {
@@ -35,6 +36,11 @@ class Reader {
 
   /// The CRC-32 `value` continued over [from, to). Leaves the window as it is.
   [[nodiscard]] Result<std::uint32_t> checksum(std::uint64_t from, std::uint64_t to, std::uint32_t value = 0);
+  /// The same where `holds(from, to)` is true.
+  [[nodiscard]] std::uint32_t checksum_held(std::uint64_t from, std::uint64_t to, std::uint32_t value = 0) {
+    work_ += to - from;
+    return crc32(window_.subspan(static_cast<std::size_t>(from - begin_), static_cast<std::size_t>(to - from)), value);
+  }
 
   /// Bytes asked of the source and bytes checksummed: a measure of work.
   [[nodiscard]] std::uint64_t work() const noexcept { return work_; }

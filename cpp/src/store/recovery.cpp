@@ -97,7 +97,7 @@ Result<ChainRun> Recovery::follow_chain(std::uint64_t tail, const RunOptions& ho
   auto end =
       follow(reader, tail, {alignment_of(how.layout), whole && floor < tail, original}, [&](const Record& record) {
         const bool newest = run.records++ == 0;
-        run.oldest = record;
+        if (record.trailer.prev == 0) run.oldest = record;  // only asked for when the chain is complete
         checked = newest || (whole ? record.offset >= floor : run.records <= kNewestRecords);
         if (checked) {
           auto good = run.check.add(reader, record, how.layout);

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <functional>
+#include <list>
 #include <memory>
 #include <random>
 #include <set>
@@ -266,6 +267,87 @@ TEST(Index, GrowsToWhatIsExpectedAndGivesBackWhatWasTooMuch) {
   EXPECT_LE(index.memory_bytes(), sizeof(Index) + 1024 * 128 * 2);
   index.shrink_to_fit();
   EXPECT_EQ(index.memory_bytes(), sizeof(Index));
+}
+
+// Zeroed memory with room to begin at a multiple of 64.
+class ZeroedChunk {
+ public:
+  explicit ZeroedChunk(std::size_t bytes) : bytes_(bytes + 64) {}
+  [[nodiscard]] std::byte* data() { return bytes_.data(); }
+  [[nodiscard]] const std::byte* data() const { return bytes_.data(); }
+  [[nodiscard]] const std::byte* end() const { return bytes_.data() + bytes_.size(); }
+
+ private:
+  std::vector<std::byte> bytes_;
+};
+
+// Chunks, and what came back of them.
+class ChunkMemory final : public IndexMemory {
+ public:
+  void* allocate(std::size_t bytes) noexcept override {
+    ++alone;
+    given += bytes;
+    return IndexMemory::of_process().allocate(bytes);
+  }
+  void deallocate(void* start, std::size_t bytes) noexcept override {
+    if (in_chunk(start)) {
+      bytes = (bytes + 4095) / 4096 * 4096;
+    } else {
+      IndexMemory::of_process().deallocate(start, bytes);
+    }
+    given -= bytes;
+  }
+  void* allocate_chunk(std::size_t bytes) noexcept override {
+    if (chunks.size() == most) return nullptr;
+    chunks.emplace_back(bytes);
+    given += bytes;
+    auto* const start = chunks.back().data();
+    return start + (64 - reinterpret_cast<std::uintptr_t>(start) % 64) % 64;
+  }
+  void deallocate_rest(void* start, std::size_t bytes) noexcept override {
+    EXPECT_TRUE(in_chunk(start));
+    given -= bytes;
+  }
+
+  std::size_t most = 0;
+  std::size_t given = 0;
+  std::size_t alone = 0;
+  std::list<ZeroedChunk> chunks;
+
+ private:
+  bool in_chunk(const void* at) const {
+    return std::any_of(chunks.begin(), chunks.end(), [&](const ZeroedChunk& chunk) {
+      return std::less_equal<const void*>()(chunk.data(), at) && std::less<const void*>()(at, chunk.end());
+    });
+  }
+};
+
+TEST(Index, CutsArraysFromChunksWhileItIsFilled) {
+  for (const std::size_t most : {std::size_t{0}, std::size_t{1}, std::size_t{100}}) {
+    ChunkMemory memory;
+    memory.most = most;
+    {
+      Epoch epoch;
+      Index index(epoch, {.seed = 1, .memory = &memory});
+      index.expect(2'000'000);  // arrays of 32 KiB, two chunks of them
+      std::mt19937_64 random(5);
+      Map map;
+      for (std::uint64_t i = 1; i <= 20'000; ++i) {
+        const std::uint64_t hash = random();
+        ASSERT_TRUE(index.set(hash, i));
+        map.emplace(hash, i);
+      }
+      EXPECT_EQ(memory.chunks.size(), std::min<std::size_t>(most, 2));
+      EXPECT_EQ(memory.alone == 0, most == 100);
+      index.expect(0);
+      EXPECT_EQ(memory.given, (index.memory_bytes() - sizeof(Index) + 4095) / 4096 * 4096);  // without what was left
+      expect_same(epoch, index, map);
+      index.shrink_to_fit();  // each array by itself, out of the chunk
+      expect_same(epoch, index, map);
+      EXPECT_LE(memory.given, 20'000U * 40);
+    }
+    EXPECT_EQ(memory.given, 0U);
+  }
 }
 
 // Gives so many arrays, then none.
