@@ -100,6 +100,7 @@ class Engine {
   [[nodiscard]] Error closed_error() const;
   [[nodiscard]] Error busy_at_fork_error() const;
 
+  mutable Epoch epoch_;  // outlives everything that is retired
   const std::string path_;
   const std::string name_;  // for messages
   StoreOptions options_;
@@ -108,7 +109,6 @@ class Engine {
   const std::uint64_t forks_;
   OpenReport report_;
 
-  mutable Epoch epoch_;  // outlives everything that is retired
   mutable std::atomic<View*> current_{nullptr};
   // Held to change what readers see: the index, the view, and what is retired of both. Never during I/O.
   mutable std::mutex state_mutex_;

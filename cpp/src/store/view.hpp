@@ -15,20 +15,20 @@ namespace simdrive::store {
 
 /// One file. compact(), recover() and refresh() may put another in its place, with an index of its own.
 struct Generation {
-  Generation(Epoch& epoch, std::shared_ptr<File> opened) : file(std::move(opened)), index(epoch) {}
+  Generation(Epoch& epoch, std::shared_ptr<File> opened) : index(epoch), file(std::move(opened)) {}
 
-  const std::shared_ptr<File> file;
   Index index;  // of the live entries; tombstones are not in it
   /// The keys whose newest record was a tombstone when the file was opened: deleting one of them once more appends
   /// another tombstone, as the original does it. Null: none. The writer's, under the same lock as the index.
   std::unique_ptr<Index> dead;
-  Layout layout = Layout::aligned64;
+  const std::shared_ptr<File> file;
   std::uint64_t number = 0;
   /// Behind the last record that is in the index: what iteration starts from.
   std::atomic<std::uint64_t> tail{0};
   /// Behind the last record in the file: moved before the index is, so that whoever meets a change in the index and
   /// looks here afterwards finds its record below.
   std::atomic<std::uint64_t> written{0};
+  Layout layout = Layout::aligned64;
 };
 
 /// Generations outlive their views, and views the guards of their readers.
