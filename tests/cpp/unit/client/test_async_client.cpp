@@ -337,7 +337,7 @@ TEST_P(AsyncClientTest, OneRoundReceivesAboutAMebibyte) {
   ASSERT_TRUE(j.good()) << j.error.detail;
   EXPECT_TRUE(j.value() == payload_of(kSize));
   EXPECT_LE(most, (std::size_t{1} << 20) + 65536 + 4096);
-  EXPECT_TRUE(again);
+  EXPECT_TRUE(again || most < std::size_t{1} << 20);  // a slow peer may never be that far ahead
 }
 
 TEST_P(AsyncClientTest, ServerErrorsCarryTheirText) {
