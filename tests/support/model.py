@@ -67,6 +67,10 @@ class Register:
         self._on_its_way.clear()
         self._counted_though_absent = self._touched and None in self._now
 
+    def store_torn(self) -> None:
+        """The process died in the middle of a write: the existing servers may then drop the whole store."""
+        self._now.add(None)
+
 
 class Model:
     """A dict of such registers, one for each key of a fixed pool."""
@@ -81,6 +85,11 @@ class Model:
         """The process died: see `Register.server_gone`."""
         for register in self.registers.values():
             register.server_gone()
+
+    def store_torn(self) -> None:
+        """See `Register.store_torn`."""
+        for register in self.registers.values():
+            register.store_torn()
 
     def count_bounds(self) -> tuple[int, int]:
         """The least and the greatest number of keys that may be there."""

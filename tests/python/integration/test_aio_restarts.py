@@ -324,6 +324,10 @@ class InterleavedMachine(RuleBasedStateMachine):
     def kill(self) -> None:
         self.server.kill()
         self.model.server_gone()
+        if any(self.writing.values()):
+            self.model.store_torn()
+        for key in KEYS:
+            self.note(key)
         self.up = False
 
     @precondition(lambda self: not self.up)

@@ -8,6 +8,7 @@ import os
 import random
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,13 @@ class Shell:
 
     def json(self, *arguments: str, code: int = 0) -> Any:
         return json.loads(self(*arguments, "--json", code=code))
+
+
+@pytest.fixture
+def client(server: RealServer) -> Iterator[simdrive.Client]:
+    """What the command line is compared with: one of the two clients will do."""
+    with simdrive.connect(server.url, close_timeout=0.05) as opened:
+        yield opened
 
 
 @pytest.fixture
