@@ -13,11 +13,7 @@ from libcpp.memory cimport shared_ptr
 from simdrive._cython.libsimdrive.async_client cimport CCallLimit, make_call_limit
 from simdrive._cython.libsimdrive.pipeline cimport CWaited
 
-import logging as _logging
 from collections import deque as _deque
-
-
-_logger = _logging.getLogger("concurrent.futures")  # which reports other exceptions of callbacks
 
 
 cdef enum:
@@ -383,6 +379,15 @@ cdef class PipelineCore:
             outside.back()
         return waited
 
+    cdef int report(self, error) except -1:
+        """Logs what a callback raised where `concurrent.futures` reports other exceptions of callbacks."""
+        import logging  # slow to import, and loaded with any future
+
+        logging.getLogger("concurrent.futures").critical(
+            "a callback of a future of %s raised %r", self.endpoint, error, exc_info=True
+        )
+        return 0
+
     def serve(self):
         """Hands out what nobody waits for, until there have been no calls for a while."""
         while True:
@@ -390,7 +395,7 @@ cdef class PipelineCore:
             try:
                 self.hand_out(None)
             except BaseException as error:  # SystemExit of a callback, for one: others still wait
-                _logger.critical("a callback of a future of %s raised %r", self.endpoint, error, exc_info=True)
+                self.report(error)
             if waited != CWaited.timeout:
                 continue
             with self.lock:
