@@ -47,8 +47,9 @@ for path in sorted(pathlib.Path("tests/vectors/wire").glob("*.json")):
             data = bytes.fromhex(text)
             (out / hashlib.sha256(data).hexdigest()[:16]).write_bytes(data)
 for path in sorted(pathlib.Path("tests/vectors/storage").glob("*.bin")):
-    if path.stat().st_size <= 8192:  # fuzz_store_open takes three bytes before the file
-        (out / f"store-{path.stem}").write_bytes(bytes(3) + path.read_bytes())
+    if path.stat().st_size <= 8000:
+        for how in (0x00, 0x12, 0x2A, 0x78):  # fuzz_store_open takes three bytes before the file: how it is opened
+            (out / f"store-{path.stem}-{how:02x}").write_bytes(bytes([how, 1, 0]) + path.read_bytes())
 PY
 
 run_one() {

@@ -2,7 +2,8 @@
 # Installs what is missing of the system's packages: with apt on Debian and Ubuntu (as root or with sudo), Homebrew on
 # macOS, vcpkg on Windows. Does nothing, and needs no rights, when nothing is missing.
 #   tools/system_packages.sh [--dry-run] GROUP...
-#     build      a C++ compiler, GoogleTest, Python's venv (on macOS and Windows: GoogleTest)
+#     build      a C++ compiler, GoogleTest, Python's venv, what makes system calls fail in tests (on macOS and Windows:
+#                GoogleTest)
 #     clang      clang 19 with the runtime of libFuzzer
 #     emulation  what tools/emulate.sh needs
 #     proofs     what tools/prove.sh --all needs beside build and emulation
@@ -38,6 +39,8 @@ for group; do
       need binutils on_path nm
       need libgtest-dev exists /usr/include/gtest/gtest.h
       need python3-venv python3 -c 'import ensurepip'
+      need strace on_path strace
+      need fiu-utils on_path fiu-run
       ;;
     clang)
       need clang-19 on_path clang++-19

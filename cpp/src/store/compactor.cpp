@@ -120,6 +120,7 @@ Result<void> put_in_place(FileSystem& files, File& file, const std::string& from
     if (named != Named::new_file) return renamed;
   }
   named = Named::new_file;
+  file.renamed(to);
   return files.sync_directory(to);
 }
 

@@ -114,8 +114,10 @@ class File {
   File& operator=(const File&) = delete;
   virtual ~File() = default;
 
-  /// As it was given to open().
+  /// As it was given to open(), or renamed().
   [[nodiscard]] virtual const std::string& path() const noexcept = 0;
+  /// Says that it is now at that path, for messages. To be called before others have the file.
+  virtual void renamed(const std::string& path) = 0;
   /// Whether this open() made the file.
   [[nodiscard]] virtual bool created() const noexcept = 0;
   [[nodiscard]] virtual FileIdentity identity() const noexcept = 0;

@@ -108,6 +108,7 @@ class MemoryFiles::OpenFile final : public File {
   OpenFile& operator=(const OpenFile&) = delete;
 
   [[nodiscard]] const std::string& path() const noexcept override { return path_; }
+  void renamed(const std::string& path) override { path_ = path; }
   [[nodiscard]] bool created() const noexcept override { return created_; }
   [[nodiscard]] FileIdentity identity() const noexcept override { return {.low = content_->number}; }
 
@@ -168,7 +169,7 @@ class MemoryFiles::OpenFile final : public File {
   }
 
   const std::shared_ptr<Content> content_;
-  const std::string path_;
+  std::string path_;
   const bool writable_;
   const bool created_;
 };

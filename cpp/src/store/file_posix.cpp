@@ -100,6 +100,7 @@ class PosixFile final : public File {
   }
 
   [[nodiscard]] const std::string& path() const noexcept override { return path_; }
+  void renamed(const std::string& path) override { path_ = path; }
   [[nodiscard]] bool created() const noexcept override { return created_; }
   [[nodiscard]] FileIdentity identity() const noexcept override { return identity_; }
 
@@ -254,7 +255,7 @@ class PosixFile final : public File {
   }
 
   const int fd_;
-  const std::string path_;
+  std::string path_;
   FileIdentity identity_;
   bool created_ = false;
 };

@@ -181,6 +181,7 @@ class WindowsFile final : public File {
       : handle_(std::move(handle)), path_(std::move(path)), identity_(identity), created_(created) {}
 
   [[nodiscard]] const std::string& path() const noexcept override { return path_; }
+  void renamed(const std::string& path) override { path_ = path; }
   [[nodiscard]] bool created() const noexcept override { return created_; }
   [[nodiscard]] FileIdentity identity() const noexcept override { return identity_; }
 
@@ -290,7 +291,7 @@ class WindowsFile final : public File {
   static constexpr std::uint64_t kOffsetMax = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
 
   const Handle handle_;
-  const std::string path_;
+  std::string path_;
   const FileIdentity identity_;
   const bool created_;
   bool locked_ = false;

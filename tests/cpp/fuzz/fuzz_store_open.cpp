@@ -21,7 +21,7 @@ using namespace simdrive;
 using store::Action;
 
 constexpr std::size_t kMaxInput = 8192;
-constexpr std::size_t kSmallFile = 2048;  // as many records as there are rules, and quick to try at every place
+constexpr std::size_t kSmallFile = 2048;  // every place of it can be tried as a tail
 
 void require(bool condition) {
   if (!condition) std::abort();

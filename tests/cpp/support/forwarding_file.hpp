@@ -14,6 +14,7 @@ class ForwardingFile : public store::File {
   explicit ForwardingFile(std::unique_ptr<store::File> under) : under_(std::move(under)) {}
 
   [[nodiscard]] const std::string& path() const noexcept override { return under_->path(); }
+  void renamed(const std::string& path) override { under_->renamed(path); }
   [[nodiscard]] bool created() const noexcept override { return under_->created(); }
   [[nodiscard]] store::FileIdentity identity() const noexcept override { return under_->identity(); }
   [[nodiscard]] Result<std::size_t> read_at(std::uint64_t offset, MutableBytes out) override {

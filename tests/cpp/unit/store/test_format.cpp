@@ -134,6 +134,14 @@ TEST(Format, ChecksumsShift) {
     EXPECT_EQ(store::crc_shift(crc32(a), b.size()) ^ crc32(b), crc32(data)) << split;
   }
   EXPECT_EQ(store::crc_shift(0, kHuge), 0U);
+  // Far shifts are many near ones.
+  std::uint32_t near = 0x12345678;
+  for (int i = 0; i < 3 * 4096; ++i) near = store::crc_shift(near, 2047);
+  EXPECT_EQ(store::crc_shift(0x12345678, std::uint64_t{3} * 4096 * 2047), near);
+  for (unsigned bits = 1; bits < 63; ++bits) {
+    const std::uint64_t half = (std::uint64_t{1} << bits) + bits;
+    EXPECT_EQ(store::crc_shift(store::crc_shift(near, half), half), store::crc_shift(near, 2 * half)) << bits;
+  }
 }
 
 }  // namespace

@@ -201,6 +201,18 @@ void survive_all_faults(StoreSync sync, unsigned seed, std::uint64_t count) {
   }
 }
 
+TEST(StoreFaults, AfterCompactionErrorsNameTheStoreAndNotTheSideFile) {
+  store::MemoryFiles memory;
+  FailingFiles files(memory, {testing_store::Call::write});
+  Store store = open_store_at(kPath, {.files = &files});
+  put(store, "a", "before");
+  ASSERT_TRUE(store.compact().ok());
+  files.fail(0, FaultKind::io_error, FailingFiles::kUntilHealed);
+  const Result<std::uint64_t> written = store.write(view_of("a"), view_of("after"));
+  ASSERT_FALSE(written.ok());
+  EXPECT_NE(written.error().detail.find("'" + kPath + "'"), std::string::npos) << written.error().detail;
+}
+
 TEST(StoreFaults, AnyOneCallMayFail) {
   for (unsigned seed = 1; seed <= 3; ++seed) survive_all_faults(StoreSync::none, seed, 1);
 }
