@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import simdrive
 from support.blocking import THREADS, connect_as
 from support.real_server import DIALECTS, RealServer, find_server, how_to_get
+
+
+def pytest_configure() -> None:
+    """A background job inherits that SIGINT is ignored, and so would the programs that tests start."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_report_header() -> list[str]:
