@@ -312,7 +312,7 @@ def check_max_bytes(max_bytes: object) -> int:
     return max_bytes
 
 
-def check_progress(progress: object) -> None:
+def check_progress(progress: Any) -> None:
     """Refuses what cannot be told before anything is sent."""
     if progress is not None and not callable(progress):
         raise TypeError(f"progress must be callable as progress(done, total), not {type(progress).__name__}")
