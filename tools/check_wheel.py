@@ -31,6 +31,8 @@ from packaging.utils import InvalidSdistFilename, InvalidWheelFilename, parse_sd
 
 ROOT = Path(__file__).resolve().parents[1]
 SIZE_MAX = 1_500_000
+# Of the sdist, which has the tests and what they read: 0.75 MB of it are files that the original wrote.
+SDIST_SIZE_MAX = 2_000_000
 LICENCES = ("LICENSE", "cpp/third_party/boost/LICENSE", "cpp/third_party/xsimd/LICENSE")
 EXPORT = "PyInit__core"
 # How a path of a builder begins: homes, temporary folders, the folders of containers and of CI services.
@@ -486,8 +488,8 @@ def check_sdist(path: Path, version: str, forbidden: Sequence[str] = (), root: P
     problems = [f"{entry} is no plain file" for entry in odd]
     if (name, str(stated)) != ("simdrive", version):
         problems.append(f"the name says {name} {stated}, pyproject.toml simdrive {version}")
-    if path.stat().st_size > SIZE_MAX:
-        problems.append(f"{path.stat().st_size} bytes are more than {SIZE_MAX}")
+    if path.stat().st_size > SDIST_SIZE_MAX:
+        problems.append(f"{path.stat().st_size} bytes are more than {SDIST_SIZE_MAX}")
     for entry, data in sorted(files.items()):
         inner = entry.removeprefix(top)
         if inner == entry:
