@@ -376,7 +376,8 @@ void Index::replace(std::size_t number, const Table& table) noexcept {
   if (old != nullptr) epoch_.retire(Header::of(old));
 }
 
-// Most of what is new finds room in its home, where nothing has passed by: one look at one bucket. False: put() it.
+// Most of what is new finds room in its home, where nothing has passed by: one look at one bucket. False: it is
+// there, or goes elsewhere.
 bool Index::put_at_home(std::uint64_t mixed, std::uint64_t offset) noexcept {
   Shard& shard = shards_[shard_of(mixed)];
   if (shard.count >= shard.limit) return false;
@@ -391,6 +392,10 @@ bool Index::put_at_home(std::uint64_t mixed, std::uint64_t offset) noexcept {
 
 // False: no memory, nothing changed.
 bool Index::put(std::uint64_t mixed, std::uint64_t offset, Put how, Change& change) noexcept {
+  if (put_at_home(mixed, offset)) {
+    change = {true, 0};
+    return true;
+  }
   const std::size_t number = shard_of(mixed);
   Shard& shard = shards_[number];
   if (const Slot at = locate(shard, mixed); at.bucket != nullptr) {
@@ -433,12 +438,23 @@ Result<std::size_t> Index::put_if_absent_many(std::span<const Entry> entries) {
         if (!valid(offset)) bad = &entries[i];
         if (bad != nullptr) return false;
         Change change{};
-        enough = put_at_home(mixed, offset) || put(mixed, offset, Put::if_absent, change);
+        enough = put(mixed, offset, Put::if_absent, change);
         return enough;
       });
   if (bad != nullptr) return bad_offset(bad->offset);
   if (!enough) return no_memory(size());
   return static_cast<std::size_t>(size() - before);
+}
+
+bool Index::has_room(std::span<const std::uint64_t> hashes) noexcept {
+  bool enough = true;
+  for (const std::uint64_t hash : hashes) {  // as if they were all new
+    Shard& shard = shards_[shard_of(mix(hash))];
+    ++shard.pending;
+    enough = enough && std::uint64_t{shard.count} + shard.pending <= shard.limit;
+  }
+  for (const std::uint64_t hash : hashes) shards_[shard_of(mix(hash))].pending = 0;
+  return enough;
 }
 
 Result<void> Index::prepare(std::span<const std::uint64_t> hashes) {

@@ -119,6 +119,8 @@ class Index {
   // Offsets are 1 to kOffsetMax. Errors: Errc::out_of_memory, with the index as it was, and Errc::internal for another
   // offset.
 
+  /// Whether setting each of `hashes` cannot fail as things are, found without looking at an entry. False: prepare().
+  [[nodiscard]] bool has_room(std::span<const std::uint64_t> hashes) noexcept;
   /// Makes room for `hashes`, so that setting each of them once after this cannot fail.
   Result<void> prepare(std::span<const std::uint64_t> hashes);
   /// Adds an entry or gives it a new offset.
