@@ -43,7 +43,7 @@ class Engine {
   Result<void> close();
 
   // ---- Reading (engine_read.cpp) ----
-  Result<bool> read(std::uint64_t hash, Entry& entry) const;
+  Result<std::optional<Entry>> read(std::uint64_t hash) const;
   Result<std::vector<std::optional<Entry>>> batch_read(std::span<const std::uint64_t> hashes) const;
   Result<bool> read_last(Entry& entry) const;
   Result<bool> exists(std::uint64_t hash) const;
@@ -90,7 +90,7 @@ class Engine {
   [[nodiscard]] Result<const View*> cover(const View& view, std::uint64_t end) const;
   [[nodiscard]] Result<Mapping> mapping_of(const std::shared_ptr<Generation>& generation, std::uint64_t end) const;
   [[nodiscard]] Result<std::shared_ptr<Generation>> generation_now() const;
-  [[nodiscard]] Result<bool> fill(const View& view, std::uint64_t offset, std::uint64_t hash, Entry& entry) const;
+  [[nodiscard]] Error changed_error(std::uint64_t offset) const;
   [[nodiscard]] bool forked() const noexcept;
   [[nodiscard]] Lock lock_state() const;
   void publish(View* fresh) const;

@@ -19,22 +19,12 @@ bool Entry::is_valid_checksum() const noexcept { return crc32(payload()) == fiel
 
 namespace store {
 
-bool read_record(const Mapping& mapping, std::uint64_t offset, Layout layout, Record& record) {
-  const std::uint8_t* const at = mapping.data() + offset;
-  record.offset = offset;
-  record.trailer = read_trailer(at);
-  if (layout == Layout::mixed) {  // old and rare: the checksum tells where the payload begins
-    MemorySource source({mapping.data(), static_cast<std::size_t>(offset + kTrailerBytes)});
-    Reader reader(source);
-    const Result<bool> found = record_at(reader, offset + kTrailerBytes, layout, record);
-    return found && *found;
-  }
-  const std::uint64_t prev = record.trailer.prev;
-  const std::uint8_t last_byte = offset - prev == 1 ? at[-1] : std::uint8_t{1};
-  record.start = payload_start(offset, prev, last_byte, alignment_of(layout));
-  if (record.start >= offset) return false;
-  record.tombstone = offset - record.start == 1 && at[-1] == kTombstoneByte;
-  return true;
+bool read_mixed_record(const Mapping& mapping, std::uint64_t offset, Record& record) {
+  // Old and rare: the checksum tells where the payload begins.
+  MemorySource source({mapping.data(), static_cast<std::size_t>(offset + kTrailerBytes)});
+  Reader reader(source);
+  const Result<bool> found = record_at(reader, offset + kTrailerBytes, Layout::mixed, record);
+  return found && *found;
 }
 
 Error corrupt_error(const std::string& path, std::uint64_t offset, std::string_view what) {

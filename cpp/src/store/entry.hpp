@@ -2,6 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
 
 #include "simdrive/error.hpp"
 #include "simdrive/store.hpp"
@@ -21,7 +24,18 @@ class EntryMaker {
       entry.region_ = const_cast<store::MappingRegion*>(mapping.region());
       if (entry.region_ != nullptr) entry.region_->references.fetch_add(1, std::memory_order_relaxed);
     }
-    entry.fields_ = {.data = mapping.data() + record.start,
+    set(entry, mapping.data(), record);
+  }
+
+  /// The entry takes over the reference.
+  static void fill(Entry& entry, store::Mapping&& mapping, const store::Record& record) noexcept {
+    set(entry, mapping.data(), record);
+    const store::Mapping last(std::exchange(entry.region_, mapping.release()));
+  }
+
+ private:
+  static void set(Entry& entry, const std::uint8_t* file, const store::Record& record) noexcept {
+    entry.fields_ = {.data = file + record.start,
                      .size = record.offset - record.start,
                      .offset = record.start,
                      .prev_offset = record.trailer.prev,
@@ -32,8 +46,22 @@ class EntryMaker {
 
 namespace store {
 
+/// Where every record may be of another layout: as read_record().
+[[nodiscard]] bool read_mixed_record(const Mapping& mapping, std::uint64_t offset, Record& record);
+
 /// Reads the record whose trailer is at `offset`; `mapping` shows the file up to the end of it. False: there is none.
-[[nodiscard]] bool read_record(const Mapping& mapping, std::uint64_t offset, Layout layout, Record& record);
+[[nodiscard]] inline bool read_record(const Mapping& mapping, std::uint64_t offset, Layout layout, Record& record) {
+  if (layout == Layout::mixed) return read_mixed_record(mapping, offset, record);
+  const std::uint8_t* const at = mapping.data() + offset;
+  record.offset = offset;
+  record.trailer = read_trailer(at);
+  const std::uint64_t prev = record.trailer.prev;
+  const std::uint8_t last_byte = offset - prev == 1 ? at[-1] : std::uint8_t{1};
+  record.start = payload_start(offset, prev, last_byte, alignment_of(layout));
+  if (record.start >= offset) return false;
+  record.tombstone = offset - record.start == 1 && at[-1] == kTombstoneByte;
+  return true;
+}
 
 /// The error for an entry that is not what it was when it was written.
 [[nodiscard]] Error corrupt_error(const std::string& path, std::uint64_t offset, std::string_view what);

@@ -161,10 +161,10 @@ Result<std::uint64_t> Store::copy(BytesView key, Store& target) {
     if (impl_->engine->same_file(*target.impl_->engine)) {
       return key_error(Errc::invalid_key, "copy: the target is the same store; use rename");
     }
-    Entry entry;
-    const Result<bool> found = impl_->engine->read(xxh3_64(key), entry);
+    const Result<std::optional<Entry>> found = impl_->engine->read(xxh3_64(key));
     if (!found) return found.error();
     if (!*found) return key_error(Errc::key_not_found, "copy: there is no entry under the key");
+    const Entry& entry = **found;
     if (Result<void> good = store::check_entry(entry, impl_->path); !good) return std::move(good).error();
     return target.impl_->engine->write(entry.key_hash(), entry.payload());
   });
@@ -184,11 +184,7 @@ Result<std::uint64_t> Store::transfer(BytesView key, Store& target) {
 Result<std::optional<Entry>> Store::read(BytesView key) const { return read_with_key_hash(xxh3_64(key)); }
 
 Result<std::optional<Entry>> Store::read_with_key_hash(std::uint64_t key_hash) const {
-  return checked([&] {
-    Entry entry;
-    Result<bool> found = impl_->engine->read(key_hash, entry);
-    return optional_of(std::move(found), std::move(entry));
-  });
+  return checked([&] { return impl_->engine->read(key_hash); });
 }
 
 Result<std::vector<std::optional<Entry>>> Store::batch_read(std::span<const BytesView> keys) const {
