@@ -46,6 +46,9 @@ for path in sorted(pathlib.Path("tests/vectors/wire").glob("*.json")):
         if 2 <= len(text) <= 8192 and re.fullmatch(r"(?:[0-9a-fA-F]{2})+", text):
             data = bytes.fromhex(text)
             (out / hashlib.sha256(data).hexdigest()[:16]).write_bytes(data)
+for path in sorted(pathlib.Path("tests/vectors/storage").glob("*.bin")):
+    if path.stat().st_size <= 8192:  # fuzz_store_open takes three bytes before the file
+        (out / f"store-{path.stem}").write_bytes(bytes(3) + path.read_bytes())
 PY
 
 run_one() {

@@ -23,29 +23,40 @@ struct Candidate {
   [[nodiscard]] std::uint64_t tail() const noexcept { return offset + kTrailerBytes; }
 };
 
-/// Computes checksums of candidates whose payloads may overlap at will, each batch in time linear in the bytes that
-/// it spans, whatever the number of candidates.
+/// Computes the checksums of candidates whose payloads may overlap at will. Each alone as long as all of them together
+/// come to a few times the bytes of the file; from then on from checksums of the file up to points of it, which cost
+/// one pass over the file in all and little for a candidate, however long.
 class ChecksumTest {
  public:
-  explicit ChecksumTest(Reader& reader) : reader_(reader) {}
+  explicit ChecksumTest(Reader& reader);
 
   /// Sets `good` of each.
   [[nodiscard]] Result<void> run(std::span<Candidate> batch);
 
+  /// Sets `good` at once if the payload is short and not too many were: whole records need no batch. False if not.
+  [[nodiscard]] Result<bool> run_short(Candidate& candidate);
+
  private:
-  struct Group;
+  // Candidates of one start: [first, last) of `order_`, by ascending offset.
+  struct Group {
+    std::size_t first;
+    std::size_t last;
+  };
+  struct Point {
+    std::uint64_t at;
+    std::uint32_t crc;  // of the file up to there
+  };
 
   [[nodiscard]] Result<void> run_group(std::span<Candidate> batch, const Group& group);
-  [[nodiscard]] Result<void> run_by_prefix(std::span<Candidate> batch, std::span<const Group> groups);
-  [[nodiscard]] std::uint64_t cost_of(std::span<const Candidate> batch, const Group& group) const;
+  [[nodiscard]] Result<void> run_by_points(std::span<Candidate> batch, std::span<const Group> groups);
+  [[nodiscard]] Result<void> fill(std::span<Point> points);
 
   Reader& reader_;
   std::vector<std::uint32_t> order_;
-  // Checksums of [known_start_, known_start_ + i * kStride): zeros and sparse data give batch after batch of candidates
-  // that all start at the beginning of the file, and the bytes before the batch are not read again each time.
-  static constexpr std::uint64_t kStride = std::uint64_t{1} << 20;
-  std::uint64_t known_start_ = 0;
-  std::vector<std::uint32_t> known_{0};
+  std::uint64_t credit_;  // bytes that may still be checksummed for single candidates
+  std::uint64_t short_credit_;
+  std::uint64_t stride_;
+  std::vector<std::uint32_t> known_{0};  // checksums of the first i * stride_ bytes of the file
 };
 
 /// Goes through the candidates of a range of tails from the highest down.
@@ -59,6 +70,10 @@ class CandidateScan {
 
   [[nodiscard]] bool done() const noexcept { return next_ <= low_; }
   [[nodiscard]] std::uint64_t position() const noexcept { return next_; }
+  /// Leaves out the tails above this one.
+  void skip_to(std::uint64_t tail) noexcept {
+    if (tail < next_) next_ = tail;
+  }
 
   /// Calls `on_candidate(const Candidate&)` for each place where a record is possible by its offsets and the trailer is
   /// not zero (with `zeros`: also where it is), until it returns false, or after about a window of bytes.

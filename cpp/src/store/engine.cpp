@@ -87,7 +87,7 @@ Result<void> Engine::flush() {
 
 Result<void> Engine::close() {
   if (forked()) {  // what other threads held when the process was copied is held for ever here
-    (void)syncer_.release();
+    [[maybe_unused]] const Syncer* const left = syncer_.release();
     // The lock on the file is the parent's, too: closing it leaves it to the parent.
     delete current_.exchange(nullptr, std::memory_order_acq_rel);
     return {};

@@ -198,6 +198,7 @@ Result<bool> Engine::add_new_records(std::uint64_t size) {
     records.push_back(record);
   }
   std::vector<std::uint64_t> hashes;
+  hashes.reserve(records.size());
   for (const Record& record : records) hashes.push_back(record.trailer.hash);
   if (Result<void> room = prepare(hashes); !room) return std::move(room).error();
   generation.written.store(size, std::memory_order_release);

@@ -7,6 +7,7 @@ namespace simdrive::store {
 
 namespace {
 
+constexpr std::size_t kAhead = 16;  // so far ahead is the index fetched
 constexpr std::uint8_t kTombstonePayload[] = {kTombstoneByte};
 
 bool is_tombstone_payload(BytesView payload) noexcept { return payload.size() == 1 && payload[0] == kTombstoneByte; }
@@ -157,12 +158,12 @@ Result<std::uint64_t> Engine::erase(std::span<const std::uint64_t> hashes) {
 Result<std::uint64_t> Engine::rename(std::uint64_t from, std::uint64_t to) {
   Result<Lock> lock = lock_for_writing();
   if (!lock) return std::move(lock).error();
-  Entry entry;
-  Result<bool> found = read(from, entry);
+  Result<std::optional<Entry>> found = read(from);
   if (!found) return std::move(found).error();
   if (!*found) {
     return Error{.code = Errc::key_not_found, .detail = "rename in " + name_ + ": there is no entry under the old key"};
   }
+  const Entry& entry = **found;
   if (Result<void> good = check_entry(entry, path_); !good) return std::move(good).error();
   const std::array<HashedPayload, 2> records = {{{to, entry.payload()}, {from, kTombstonePayload}}};
   return append_records(std::move(lock).value(), records);

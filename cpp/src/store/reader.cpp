@@ -7,7 +7,7 @@
 namespace simdrive::store {
 namespace {
 
-constexpr std::size_t kMinWindow = 4096;
+constexpr std::size_t kMinWindow = 512;
 constexpr std::size_t kFirstWindow = std::size_t{64} << 10;
 
 }  // namespace
@@ -47,8 +47,8 @@ Result<std::uint32_t> Reader::checksum(std::uint64_t from, std::uint64_t to, std
   while (from < to) {
     if (from < pieces_begin_ || from >= pieces_end_) {
       // Whoever goes on where the last piece ended will want more.
-      const std::uint64_t wanted =
-          from == pieces_end_ && from != 0 ? kMaxWindow : std::min<std::uint64_t>(to - from, kMaxWindow);
+      const std::uint64_t more = from == pieces_end_ ? 2 * (pieces_end_ - pieces_begin_) : 0;
+      const std::uint64_t wanted = std::clamp<std::uint64_t>(std::max(more, to - from), kMinWindow, kMaxWindow);
       const auto bytes = static_cast<std::size_t>(std::min(wanted, size_ - from));
       if (pieces_.size() < bytes) pieces_.resize(bytes);
       pieces_begin_ = pieces_end_ = 0;

@@ -7,6 +7,11 @@
 #include "store/tail_search.hpp"
 
 namespace simdrive::store {
+namespace {
+
+constexpr std::size_t kFound = 4096;  // records given to the sink at once
+
+}  // namespace
 
 Result<SalvageReport> salvage(ByteSource& source, const SalvageOptions& options, const SalvageSink& sink) {
   const std::uint64_t high = options.to == 0 ? source.size() : std::min(options.to, source.size());
@@ -20,31 +25,48 @@ Result<SalvageReport> salvage(ByteSource& source, const SalvageOptions& options,
   std::vector<Candidate> batch;
   std::vector<Record> found;
   std::uint64_t free_below = high;  // what lies at or behind it belongs to records already found, or to none
+  Result<void> failed;
+  const auto take = [&](const Candidate& each) {
+    const bool tombstone = each.offset - each.start == 1 && each.trailer.checksum == kTombstoneChecksum;
+    found.push_back({.offset = each.offset, .start = each.start, .trailer = each.trailer, .tombstone = tombstone});
+    report.tombstones += tombstone ? 1 : 0;
+    report.payload_bytes += each.offset - each.start;
+    report.lost_bytes += free_below - each.tail();
+    free_below = each.trailer.prev;
+  };
   for (std::size_t limit = 64; !scan.done(); limit = next_batch(limit)) {
     batch.clear();
-    while (!scan.done() && batch.size() < limit) {
+    found.clear();
+    // While nothing waits for its checksum, a short record that is whole is taken at once, and its bytes left out.
+    while (!scan.done() && batch.size() < limit && found.size() < kFound) {
       auto scanned = scan.some(false, [&](const Candidate& candidate) {
-        if (candidate.tail() <= free_below) batch.push_back(candidate);
-        return batch.size() < limit;
+        batch.push_back(candidate);
+        if (batch.size() > 1) return batch.size() < limit;
+        auto tested = test.run_short(batch.back());
+        if (!tested.ok()) {
+          failed = std::move(tested.error());
+          return false;
+        }
+        if (!*tested) return batch.size() < limit;
+        const bool good = batch.back().good;
+        if (good) take(batch.back());
+        batch.clear();
+        return !good;
       });
+      if (!failed.ok()) return std::move(failed.error());
       if (!scanned.ok()) return std::move(scanned.error());
+      scan.skip_to(free_below);
       if (!pace.at(high - scan.position())) return Pace::error();
     }
     if (auto tested = test.run(batch); !tested.ok()) return std::move(tested.error());
-    found.clear();
     for (const Candidate& each : batch) {
-      if (!each.good || each.tail() > free_below) continue;
-      const bool tombstone = each.offset - each.start == 1 && each.trailer.checksum == kTombstoneChecksum;
-      found.push_back({.offset = each.offset, .start = each.start, .trailer = each.trailer, .tombstone = tombstone});
-      report.tombstones += tombstone ? 1 : 0;
-      report.payload_bytes += each.offset - each.start;
-      report.lost_bytes += free_below - each.tail();
-      free_below = each.trailer.prev;
+      if (each.good && each.tail() <= free_below) take(each);
     }
+    scan.skip_to(free_below);
+    if (found.empty()) continue;
     report.records += found.size();
-    if (!found.empty()) {
-      if (auto given = sink(found); !given.ok()) return std::move(given.error());
-    }
+    limit = 64 / 16;
+    if (auto given = sink(found); !given.ok()) return std::move(given.error());
   }
   if (free_below > options.from) report.lost_bytes += free_below - options.from;
   return report;

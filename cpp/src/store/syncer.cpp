@@ -89,7 +89,7 @@ std::uint64_t Syncer::appended(std::uint64_t tail) {
       try {
         thread_ = std::make_unique<std::thread>([this] { loop(); });
       } catch (const std::system_error&) {
-        // No thread to be had now: the next append tries again, and close() syncs in any case.
+        thread_.reset();  // none to be had now: the next append tries again, and close() syncs in any case
       }
     } else if (was_clean) {
       dirty_.notify_one();

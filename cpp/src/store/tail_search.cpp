@@ -1,6 +1,7 @@
 #include "store/tail_search.hpp"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "store/chain.hpp"
@@ -20,7 +21,12 @@ bool any_good(const std::vector<Candidate>& batch) {
 }  // namespace
 
 TailSearch::TailSearch(ByteSource& source, const Progress& progress)
-    : size_(source.size()), progress_(progress), scanner_(source), walker_(source), checksummer_(source) {}
+    : source_(source),
+      size_(source.size()),
+      progress_(progress),
+      scanner_(source),
+      walker_(source),
+      checksummer_(source) {}
 
 // Walks until the base is reached or the fate of the rest is known. Tails at or above the candidate's own cannot be met
 // again, since candidates come from the highest down; so only those below it are remembered.
@@ -33,23 +39,35 @@ Result<bool> TailSearch::holds(const Candidate& candidate, std::uint64_t base, s
   met_.clear();
   bool known = false;
   bool result = false;
+  // Asks the memo before anything is read: the same few wrong links are common in data that repeats.
+  const auto recall = [&](std::uint64_t tail) {
+    if (!memo.samples(tail)) return false;
+    const ChainMemo::Known found = memo.find(tail);
+    known = found != ChainMemo::Known::no;
+    result = found == ChainMemo::Known::holds;
+    if (!known) met_.push_back(tail);
+    return known;
+  };
+  if (recall(prev)) return result;
+  if (!walker_.holds(prev - kMinTail, prev)) {
+    // Most links that lead somewhere else lead nowhere: a look at that one trailer leaves the window where it is.
+    std::array<std::uint8_t, kMinTail> bytes{};
+    if (auto read = source_.read_at(prev - kMinTail, bytes); !read.ok()) return std::move(read.error());
+    ++steps_;
+    const std::uint64_t next = read_trailer(bytes.data() + 1).prev;
+    if (payload_start(prev - kTrailerBytes, next, bytes[0], alignment) == kMalformed) {
+      memo.add(met_, false);
+      return false;
+    }
+  }
   auto end = follow(walker_, prev, {.alignment = alignment, .zeros = zeros}, [&](const Record& record) {
     ++steps_;
-    const std::uint64_t tail = record.tail();
-    if (memo.samples(tail)) {
-      if (const ChainMemo::Known found = memo.find(tail); found != ChainMemo::Known::no) {
-        known = true;
-        result = found == ChainMemo::Known::holds;
-        return false;
-      }
-      met_.push_back(tail);
-    }
     if (record.trailer.prev <= base) {
       known = true;
       result = record.trailer.prev == base;
       return false;
     }
-    return true;
+    return !recall(record.trailer.prev);
   });
   if (!end.ok()) return std::move(end.error());
   if (!known) result = end->complete() && base == 0;
@@ -58,6 +76,8 @@ Result<bool> TailSearch::holds(const Candidate& candidate, std::uint64_t base, s
 }
 
 Result<std::uint64_t> TailSearch::find(std::uint64_t low, std::uint64_t base, std::uint64_t alignment) {
+  // A first record is the same in every layout: the search in the newest one, which comes first, has settled it.
+  const bool first_records = alignment == kPayloadAlignment;
   ChainMemo memo(memo_entries(size_));
   ChecksumTest test(checksummer_);
   CandidateScan scan(scanner_, std::max(low, base), size_, alignment);
@@ -68,6 +88,7 @@ Result<std::uint64_t> TailSearch::find(std::uint64_t low, std::uint64_t base, st
     batch.clear();
     while (!scan.done() && batch.size() < limit) {
       auto scanned = scan.some(false, [&](const Candidate& candidate) {
+        if (candidate.trailer.prev == 0 && !first_records) return true;
         auto held = holds(candidate, base, alignment, false, memo);
         if (!held.ok()) {
           failed = std::move(held.error());
@@ -151,10 +172,23 @@ Result<bool> TailSearch::has_intact(std::uint64_t high, std::uint64_t alignment)
   for (std::size_t limit = 16; !scan.done(); limit = next_batch(limit)) {
     batch.clear();
     while (!scan.done() && batch.size() < limit) {
+      bool intact = false;
+      Result<void> failed;
       auto scanned = scan.some(false, [&](const Candidate& candidate) {
         batch.push_back(candidate);
-        return batch.size() < limit;
+        auto tested = test.run_short(batch.back());
+        if (!tested.ok()) {
+          failed = std::move(tested.error());
+          return false;
+        }
+        if (*tested) {
+          intact = batch.back().good;
+          batch.pop_back();
+        }
+        return !intact && batch.size() < limit;
       });
+      if (!failed.ok()) return std::move(failed.error());
+      if (intact) return true;
       if (!scanned.ok()) return std::move(scanned.error());
       if (!pace.at(high - scan.position())) return Pace::error();
     }

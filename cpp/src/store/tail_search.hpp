@@ -18,7 +18,8 @@ class TailSearch {
   TailSearch(ByteSource& source, const Progress& progress);
 
   /// The highest tail in (low, size] whose record has the right checksum and a trailer that is not zero and whose chain
-  /// reaches `base`: 0, the beginning of the file, or a tail that is known to be good. 0 if there is none.
+  /// reaches `base`: 0, the beginning of the file, or a tail that is known to be good. 0 if there is none. For an older
+  /// alignment, `low` is what the search with the present one found.
   [[nodiscard]] Result<std::uint64_t> find(std::uint64_t low, std::uint64_t base, std::uint64_t alignment);
 
   /// The highest tail whose chain reaches 0, whatever the records hold: the reference engine's rule.
@@ -39,6 +40,7 @@ class TailSearch {
   [[nodiscard]] Result<bool> holds(const Candidate& candidate, std::uint64_t base, std::uint64_t alignment, bool zeros,
                                    ChainMemo& memo);
 
+  ByteSource& source_;
   std::uint64_t size_;
   const Progress& progress_;
   Reader scanner_;
