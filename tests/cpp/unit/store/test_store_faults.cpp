@@ -26,12 +26,13 @@ using testing_store::RecordingFiles;
 const std::string kPath = "s";
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr unsigned kCrashSeeds = 3;
+constexpr unsigned kCrashSeeds = 6;
 constexpr std::uint64_t kCallStride = 11;  // of the calls that fail, one in so many
 #else
 constexpr unsigned kCrashSeeds = 50;
 constexpr std::uint64_t kCallStride = 1;
 #endif
+constexpr unsigned kSeedsEach = 2;
 
 /// One step of a workload: what it does to a store, and what the store holds after it.
 struct Step {
@@ -310,19 +311,23 @@ void survive_crashes(unsigned seed, StoreSync sync, bool power_loss, bool with_c
   EXPECT_GT(images, 20U);
 }
 
-TEST(StoreCrashes, ADeadProcessLosesNothingAcknowledged) {
-  for (unsigned seed = 1; seed <= kCrashSeeds; ++seed) {
-    survive_crashes(seed, seed % 2 == 0 ? StoreSync::none : StoreSync::always, false, seed % 3 == 0);
-    if (::testing::Test::HasFailure()) return;
+/// Some seeds at a time, so that no test takes long.
+class StoreCrashes : public ::testing::TestWithParam<unsigned> {
+ protected:
+  void survive(bool power_loss) {
+    for (unsigned i = 1; i <= kSeedsEach; ++i) {
+      const unsigned seed = GetParam() * kSeedsEach + i;
+      survive_crashes(seed, seed % 2 == 0 ? StoreSync::none : StoreSync::always, power_loss, seed % 3 == 0);
+      if (HasFailure()) return;
+    }
   }
-}
+};
 
-TEST(StoreCrashes, PowerLossLeavesAPrefixWithAllThatWasSynced) {
-  for (unsigned seed = 1; seed <= kCrashSeeds; ++seed) {
-    survive_crashes(seed, seed % 2 == 0 ? StoreSync::none : StoreSync::always, true, seed % 3 == 0);
-    if (::testing::Test::HasFailure()) return;
-  }
-}
+TEST_P(StoreCrashes, ADeadProcessLosesNothingAcknowledged) { survive(false); }
+
+TEST_P(StoreCrashes, PowerLossLeavesAPrefixWithAllThatWasSynced) { survive(true); }
+
+INSTANTIATE_TEST_SUITE_P(Seeds, StoreCrashes, ::testing::Range(0U, kCrashSeeds / kSeedsEach));
 
 }  // namespace
 }  // namespace simdrive::test
