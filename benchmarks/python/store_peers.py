@@ -115,17 +115,18 @@ class Bases:
         self._programs, self._folder, self._core = programs, folder, core
         self._made: dict[tuple[str, str], Path] = {}
 
-    def get(self, family: str, name: str, fills: Sequence[str]) -> Path:
-        """The file `name` of a family; `fills` are the commands that fill it."""
-        if (family, name) in self._made:
-            return self._made[family, name]
+    def get(self, family: str, name: str, fills: Sequence[str], by: str = "") -> Path:
+        """The file `name` of a family; `fills` are the commands that fill it. With `by`, one that this peer wrote."""
+        key = (by or family, name)
+        if key in self._made:
+            return self._made[key]
         # The original first: what it writes is what a store must be good at.
-        makers = {"store": ("original", "simdrive"), "lmdb": ("lmdb",)}[family]
-        path = self._folder / f"{family}.{name}"
+        makers = (by,) if by else {"store": ("original", "simdrive"), "lmdb": ("lmdb",)}[family]
+        path = self._folder / f"base.{key[0]}.{name}"
         problems: list[str] = []
         if not any(self._make(maker, path, fills, problems) for maker in makers):
             raise PeerError("nobody could make the file to read: " + "; ".join(problems))
-        self._made[family, name] = path
+        self._made[key] = path
         return path
 
     def _make(self, maker: str, path: Path, fills: Sequence[str], problems: list[str]) -> bool:

@@ -25,6 +25,10 @@ constexpr std::size_t kStreamBytes = std::size_t{256} << 10;
 constexpr std::uint64_t kOffsetMax = (std::uint64_t{1} << 48) - 1;
 
 Result<Placement> place(std::uint64_t tail, BytesView payload) {
+  if (payload.size() > 1 && tail < kOffsetMax / 2 && payload.size() < kOffsetMax / 4) [[likely]] {  // no limit is near
+    const std::uint64_t start = align_up(tail, kPayloadAlignment);
+    return Placement{.start = start, .offset = start + payload.size(), .tail = start + payload.size() + kTrailerBytes};
+  }
   if (payload.size() == 1 && payload[0] == kTombstoneByte) return place_tombstone(tail);
   Result<Placement> placed = place_value(tail, payload.size());
   if (placed && placed->tail > kOffsetMax) {

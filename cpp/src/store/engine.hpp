@@ -43,7 +43,7 @@ class Engine {
   Result<void> close();
 
   // ---- Reading (engine_read.cpp) ----
-  Result<bool> read(std::uint64_t hash, Entry& entry) const;
+  Result<std::optional<Entry>> read(std::uint64_t hash) const;
   /// The usual case of read(), without the weight of a Result.
   enum class Quick : std::uint8_t { absent, found, unusual /* ask read() */ };
   Quick read_quickly(std::uint64_t hash, Entry& entry) const noexcept;
@@ -93,7 +93,7 @@ class Engine {
   [[nodiscard]] Result<const View*> cover(const View& view, std::uint64_t end) const;
   [[nodiscard]] Result<Mapping> mapping_of(const std::shared_ptr<Generation>& generation, std::uint64_t end) const;
   [[nodiscard]] Result<std::shared_ptr<Generation>> generation_now() const;
-  [[nodiscard]] Result<bool> fill(const View& view, std::uint64_t offset, std::uint64_t hash, Entry& entry) const;
+  [[nodiscard]] Error changed_error(std::uint64_t offset) const;
   [[nodiscard]] bool forked() const noexcept;
   [[nodiscard]] Lock lock_state() const;
   void publish(View* fresh) const;

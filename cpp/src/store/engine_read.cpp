@@ -9,10 +9,17 @@ namespace simdrive::store {
 
 namespace {
 
+constexpr std::size_t kAhead = 16;  // so far ahead are records fetched
+
 // The trailer, and what is before it: of a short record the payload.
 void prefetch_record(const std::uint8_t* file, std::uint64_t offset) noexcept {
   prefetch(file + offset);
   if (offset >= kPayloadAlignment) prefetch(file + offset - kPayloadAlignment);
+}
+
+/// Reads the record that the index has for a hash. False: it is another one by now.
+bool is_value_of(const Mapping& mapping, std::uint64_t offset, Layout layout, std::uint64_t hash, Record& record) {
+  return read_record(mapping, offset, layout, record) && record.trailer.hash == hash && !record.tombstone;
 }
 
 }  // namespace
@@ -46,14 +53,8 @@ Error Engine::busy_at_fork_error() const {
                .detail = "read " + name_ + ": a thread was changing it when this process was copied by fork()"};
 }
 
-Result<bool> Engine::fill(const View& view, std::uint64_t offset, std::uint64_t hash, Entry& entry) const {
-  Record record;
-  if (!read_record(view.mapping, offset, view.generation->layout, record) || record.trailer.hash != hash ||
-      record.tombstone) {
-    return corrupt_error(path_, offset, "is not the one that was written there: the file was changed by others");
-  }
-  EntryMaker::fill(entry, view.mapping, record);
-  return true;
+Error Engine::changed_error(std::uint64_t offset) const {
+  return corrupt_error(path_, offset, "is not the one that was written there: the file was changed by others");
 }
 
 // Few instructions, for the reason that Index::find_mixed() gives.
@@ -83,28 +84,44 @@ Engine::Quick Engine::read_quickly(std::uint64_t hash, Entry& entry) const noexc
   return Quick::found;
 }
 
-Result<bool> Engine::read(std::uint64_t hash, Entry& entry) const {
+Result<std::optional<Entry>> Engine::read(std::uint64_t hash) const {
+  Result<std::optional<Entry>> result{std::optional<Entry>()};  // all that is returned, so that it is never moved
+  Mapping mapping;
+  Layout layout = Layout::aligned64;
+  std::uint64_t offset = 0;
   {
     const Epoch::Guard guard = epoch_.enter();
     const View* view = current_.load(std::memory_order_acquire);
     while (true) {
-      if (view == nullptr) return closed_error();
-      const std::uint64_t offset = view->generation->index.find(hash, guard);
-      if (offset == 0) return false;
-      const std::uint64_t end = offset + kTrailerBytes;
-      if (end <= view->covered.load(std::memory_order_acquire)) {
-        if (Result<bool> filled = fill(*view, offset, hash, entry); !filled) return filled;
-        break;
+      if (view == nullptr) {
+        result = closed_error();
+        return result;
       }
+      offset = view->generation->index.find(hash, guard);
+      if (offset == 0) return result;
+      const std::uint64_t end = offset + kTrailerBytes;
+      if (end <= view->covered.load(std::memory_order_acquire)) break;
       Result<const View*> larger = cover(*view, end);
-      if (!larger) return std::move(larger).error();
+      if (!larger) {
+        result = std::move(larger).error();
+        return result;
+      }
       view = *larger;  // look again: it may be of another file
     }
+    prefetch_record(view->mapping.data(), offset);  // on its way while references are counted
+    mapping = view->mapping;
+    layout = view->generation->layout;
   }
+  Record record;
+  if (!is_value_of(mapping, offset, layout, hash, record)) {
+    result = changed_error(offset);
+    return result;
+  }
+  EntryMaker::fill(result->emplace(), std::move(mapping), record);
   if (options_.verify) {
-    if (Result<void> good = check_entry(entry, path_); !good) return std::move(good).error();
+    if (Result<void> good = check_entry(**result, path_); !good) result = std::move(good).error();
   }
-  return true;
+  return result;
 }
 
 Result<std::vector<std::optional<Entry>>> Engine::batch_read(std::span<const std::uint64_t> hashes) const {
@@ -139,7 +156,6 @@ Result<std::vector<std::optional<Entry>>> Engine::batch_read(std::span<const std
       view = *larger;
       if (same) break;
     }
-    constexpr std::size_t kAhead = 16;  // so many records are on their way from memory
     const std::uint8_t* const file = view->mapping.data();
     for (std::size_t i = 0; i < std::min(kAhead, offsets.size()); ++i) {
       if (offsets[i] != 0) prefetch_record(file, offsets[i]);
@@ -147,9 +163,11 @@ Result<std::vector<std::optional<Entry>>> Engine::batch_read(std::span<const std
     for (std::size_t i = 0; i < hashes.size(); ++i) {
       if (i + kAhead < hashes.size() && offsets[i + kAhead] != 0) prefetch_record(file, offsets[i + kAhead]);
       if (offsets[i] == 0) continue;
-      if (Result<bool> filled = fill(*view, offsets[i], hashes[i], entries[i].emplace()); !filled) {
-        return std::move(filled).error();
+      Record record;
+      if (!is_value_of(view->mapping, offsets[i], view->generation->layout, hashes[i], record)) {
+        return changed_error(offsets[i]);
       }
+      EntryMaker::fill(entries[i].emplace(), view->mapping, record);
     }
   }
   if (options_.verify) {

@@ -7,6 +7,7 @@ namespace simdrive::store {
 
 namespace {
 
+constexpr std::size_t kAhead = 16;  // so far ahead is the index fetched
 constexpr std::uint8_t kTombstonePayload[] = {kTombstoneByte};
 
 bool is_tombstone_payload(BytesView payload) noexcept { return payload.size() == 1 && payload[0] == kTombstoneByte; }
@@ -14,6 +15,10 @@ bool is_tombstone_payload(BytesView payload) noexcept { return payload.size() ==
 }  // namespace
 
 Result<void> Engine::writable() const {
+  if (options_.mode != StoreMode::read && !forked() && !closed() && !syncer_->failed() &&
+      !broken_.load(std::memory_order_relaxed)) [[likely]] {
+    return {};
+  }
   if (closed()) return closed_error();
   std::string why;
   Error cause;
@@ -24,10 +29,8 @@ Result<void> Engine::writable() const {
   } else if (syncer_->failed()) {
     cause = syncer_->failure();
     why = "a sync has failed (" + cause.detail + "), and what it was to bring to the disk may be lost";
-  } else if (broken_.load(std::memory_order_relaxed)) {
-    why = "a write failed and could not be taken back";
   } else {
-    return {};
+    why = "a write failed and could not be taken back";
   }
   return Error{.code = Errc::store_read_only,
                .detail = "write to " + name_ + ": the store is read-only, " + why,
@@ -43,6 +46,7 @@ Result<Engine::Lock> Engine::lock_for_writing() {
 
 // Before anything is written: afterwards nothing may fail.
 Result<void> Engine::prepare(std::span<const std::uint64_t> hashes) {
+  if (generation_->index.has_room(hashes)) return {};  // changes nothing that readers see
   const Lock state(state_mutex_);
   return generation_->index.prepare(hashes);
 }
@@ -64,7 +68,9 @@ void Engine::apply(std::span<const HashedPayload> records, std::span<const std::
   {
     const Lock state(state_mutex_);
     changes_.fetch_add(1, std::memory_order_acq_rel);
+    constexpr std::size_t kAhead = 16;  // so many buckets are on their way from memory
     for (std::size_t i = 0; i < records.size(); ++i) {
+      if (i + kAhead < records.size()) generation.index.prefetch(records[i + kAhead].key_hash);
       if (generation.dead != nullptr) generation.dead->erase(records[i].key_hash);
       if (is_tombstone_payload(records[i].payload)) {
         generation.index.erase(records[i].key_hash);
@@ -89,7 +95,7 @@ Result<std::uint64_t> Engine::commit(Lock lock) {
 }
 
 Result<std::uint64_t> Engine::write(std::uint64_t hash, BytesView payload) {
-  if (Result<void> good = check_payload(payload); !good) return std::move(good).error();
+  if (!is_storable(payload)) return check_payload(payload).error();
   Result<Lock> lock = lock_for_writing();
   if (!lock) return std::move(lock).error();
   if (Result<void> room = prepare({&hash, 1}); !room) return std::move(room).error();
@@ -102,6 +108,7 @@ Result<std::uint64_t> Engine::write(std::uint64_t hash, BytesView payload) {
 
 Result<std::uint64_t> Engine::batch_write(std::span<const HashedPayload> records, bool allow_null) {
   for (std::size_t i = 0; i < records.size(); ++i) {
+    if (is_storable(records[i].payload)) continue;
     if (Result<void> good = check_payload(records[i].payload, allow_null, i); !good) return std::move(good).error();
   }
   Result<Lock> lock = lock_for_writing();
@@ -151,12 +158,12 @@ Result<std::uint64_t> Engine::erase(std::span<const std::uint64_t> hashes) {
 Result<std::uint64_t> Engine::rename(std::uint64_t from, std::uint64_t to) {
   Result<Lock> lock = lock_for_writing();
   if (!lock) return std::move(lock).error();
-  Entry entry;
-  Result<bool> found = read(from, entry);
+  Result<std::optional<Entry>> found = read(from);
   if (!found) return std::move(found).error();
   if (!*found) {
     return Error{.code = Errc::key_not_found, .detail = "rename in " + name_ + ": there is no entry under the old key"};
   }
+  const Entry& entry = **found;
   if (Result<void> good = check_entry(entry, path_); !good) return std::move(good).error();
   const std::array<HashedPayload, 2> records = {{{to, entry.payload()}, {from, kTombstonePayload}}};
   return append_records(std::move(lock).value(), records);

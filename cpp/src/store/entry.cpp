@@ -19,12 +19,11 @@ bool Entry::is_valid_checksum() const noexcept { return crc32(payload()) == fiel
 
 namespace store {
 
-bool read_record(const Mapping& mapping, std::uint64_t offset, Layout layout, Record& record) {
-  if (layout != Layout::mixed) return read_plain_record(mapping.data(), offset, layout, record);
+bool read_mixed_record(const Mapping& mapping, std::uint64_t offset, Record& record) {
   // Old and rare: the checksum tells where the payload begins.
   MemorySource source({mapping.data(), static_cast<std::size_t>(offset + kTrailerBytes)});
   Reader reader(source);
-  const Result<bool> found = record_at(reader, offset + kTrailerBytes, layout, record);
+  const Result<bool> found = record_at(reader, offset + kTrailerBytes, Layout::mixed, record);
   return found && *found;
 }
 

@@ -2,6 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
 
 #include "simdrive/error.hpp"
 #include "simdrive/store.hpp"
@@ -17,6 +20,12 @@ class EntryMaker {
   /// `record` lies in `mapping`. An entry that has a reference to the mapping already keeps it: nothing is counted.
   static void fill(Entry& entry, const store::Mapping& mapping, const store::Record& record) noexcept {
     attach(entry, mapping);
+    describe(entry, record);
+  }
+
+  /// The entry takes over the reference.
+  static void fill(Entry& entry, store::Mapping&& mapping, const store::Record& record) noexcept {
+    const store::Mapping last(std::exchange(entry.region_, mapping.release()));
     describe(entry, record);
   }
 
@@ -40,9 +49,11 @@ class EntryMaker {
 
 namespace store {
 
-/// Reads the record whose trailer is at `offset`; the file is in memory up to the end of it. False: there is none.
-[[nodiscard]] bool read_record(const Mapping& mapping, std::uint64_t offset, Layout layout, Record& record);
-/// The same for any layout but `mixed`.
+/// Where every record may be of another layout: as read_record().
+[[nodiscard]] bool read_mixed_record(const Mapping& mapping, std::uint64_t offset, Record& record);
+
+/// Reads the record whose trailer is at `offset`, of any layout but `mixed`; the file is in memory up to the end of it.
+/// False: there is none.
 [[nodiscard]] inline bool read_plain_record(const std::uint8_t* file, std::uint64_t offset, Layout layout,
                                             Record& record) noexcept {
   const std::uint8_t* const at = file + offset;
@@ -55,6 +66,12 @@ namespace store {
   if (record.start >= offset) return false;
   record.tombstone = offset - record.start == 1 && at[-1] == kTombstoneByte;
   return true;
+}
+
+/// The same for any layout.
+[[nodiscard]] inline bool read_record(const Mapping& mapping, std::uint64_t offset, Layout layout, Record& record) {
+  if (layout == Layout::mixed) return read_mixed_record(mapping, offset, record);
+  return read_plain_record(mapping.data(), offset, layout, record);
 }
 
 /// The error for an entry that is not what it was when it was written.

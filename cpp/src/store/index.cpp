@@ -28,6 +28,9 @@ constexpr unsigned kLoadSized = 205;
 constexpr unsigned kLoadShrunk = 154;
 constexpr unsigned kLoadMin = 64;
 
+// Arrays below this at least nearly double.
+constexpr std::size_t kSmallBuckets = 72;
+
 constexpr std::size_t kPage = 4096;
 constexpr std::size_t kPagesFrom = 3 * kPage;
 constexpr std::size_t kAlignment = 64;
@@ -298,10 +301,12 @@ bool Index::make_room(std::size_t number, std::uint64_t more) noexcept {
   const std::uint64_t count = shard.count + more;
   if (count <= shard.limit) return true;
   const std::size_t least = sized(count, kLoadMax);
-  // Each shard by a little less or more, so that they do not all grow at the same time.
-  const std::size_t quarter = std::size_t{shard.bucket_count} * (56 + number % 17) / 256;
+  // Each shard by a little less or more, so that they do not all grow at the same time. Below 300 thousand entries in
+  // all, time counts for more than memory: by a quarter at a time, an entry is moved four times on the way.
+  const std::size_t part = shard.bucket_count < kSmallBuckets ? 192 + number % 65 : 56 + number % 17;
+  const std::size_t growth = std::size_t{shard.bucket_count} * part / 256;
   const std::size_t hoped_for = sized(expected_ / kShards, kLoadSized);
-  const std::size_t wanted = std::max({least, shard.bucket_count + quarter, hoped_for});
+  const std::size_t wanted = std::max({least, shard.bucket_count + growth, hoped_for});
   return rebuild(number, rounded(wanted, least)) || rebuild(number, rounded(least, least)) ||
          count <= std::uint64_t{shard.bucket_count} * kSlots;
 }
@@ -376,7 +381,8 @@ void Index::replace(std::size_t number, const Table& table) noexcept {
   if (old != nullptr) epoch_.retire(Header::of(old));
 }
 
-// Most of what is new finds room in its home, where nothing has passed by: one look at one bucket. False: put() it.
+// Most of what is new finds room in its home, where nothing has passed by: one look at one bucket. False: it is
+// there, or goes elsewhere.
 bool Index::put_at_home(std::uint64_t mixed, std::uint64_t offset) noexcept {
   Shard& shard = shards_[shard_of(mixed)];
   if (shard.count >= shard.limit) return false;
@@ -391,6 +397,10 @@ bool Index::put_at_home(std::uint64_t mixed, std::uint64_t offset) noexcept {
 
 // False: no memory, nothing changed.
 bool Index::put(std::uint64_t mixed, std::uint64_t offset, Put how, Change& change) noexcept {
+  if (put_at_home(mixed, offset)) {
+    change = {true, 0};
+    return true;
+  }
   const std::size_t number = shard_of(mixed);
   Shard& shard = shards_[number];
   if (const Slot at = locate(shard, mixed); at.bucket != nullptr) {
@@ -433,7 +443,7 @@ Result<std::size_t> Index::put_if_absent_many(std::span<const Entry> entries) {
         if (!valid(offset)) bad = &entries[i];
         if (bad != nullptr) return false;
         Change change{};
-        enough = put_at_home(mixed, offset) || put(mixed, offset, Put::if_absent, change);
+        enough = put(mixed, offset, Put::if_absent, change);
         return enough;
       });
   if (bad != nullptr) return bad_offset(bad->offset);
@@ -441,15 +451,28 @@ Result<std::size_t> Index::put_if_absent_many(std::span<const Entry> entries) {
   return static_cast<std::size_t>(size() - before);
 }
 
+bool Index::has_room(std::span<const std::uint64_t> hashes) noexcept {
+  if (hashes.size() == 1) prefetch(hashes[0]);  // on its way while the record is written
+  bool enough = true;
+  for (const std::uint64_t hash : hashes) {  // as if they were all new
+    Shard& shard = shards_[shard_of(mix(hash))];
+    ++shard.pending;
+    enough = enough && std::uint64_t{shard.count} + shard.pending <= shard.limit;
+  }
+  for (const std::uint64_t hash : hashes) shards_[shard_of(mix(hash))].pending = 0;
+  return enough;
+}
+
 Result<void> Index::prepare(std::span<const std::uint64_t> hashes) {
-  // Only what is new needs room: a batch of known keys must not make the index larger.
-  look_ahead(
-      hashes.size(), [&](std::size_t i) { return hashes[i]; },
-      [&](std::size_t /*i*/, std::uint64_t mixed) {
-        Shard& shard = shards_[shard_of(mixed)];
-        if (locate(shard, mixed).bucket == nullptr) ++shard.pending;
-        return true;
-      });
+  // In a shard with room for all of them it does not matter which are new: their buckets, which are far away, need no
+  // look. Else only what is new needs room: a batch of known keys must not make the index larger.
+  for (const std::uint64_t hash : hashes) ++shards_[shard_of(mix(hash))].pending;
+  for (const std::uint64_t hash : hashes) {
+    const std::uint64_t mixed = mix(hash);
+    Shard& shard = shards_[shard_of(mixed)];
+    if (std::uint64_t{shard.count} + shard.pending > shard.limit && locate(shard, mixed).bucket != nullptr)
+      --shard.pending;
+  }
   bool enough = true;
   for (const std::uint64_t hash : hashes) {
     const std::size_t number = shard_of(mix(hash));

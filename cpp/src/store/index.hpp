@@ -16,9 +16,9 @@
 // seen one entry, provided that no entry comes back with an offset that it had before: offsets are places in a file
 // that grows at its end.
 //
-// A shard grows by itself, by a quarter, into a new array; readers of the old one leave through an Epoch. At 10 million
-// keys that copies 10 thousand entries. A key needs 64 / 5 / 0.85 = 15.1 bytes where the shards are full and 19.3 after
-// they have grown; they do not all grow at the same time.
+// A shard grows by itself, by a quarter once it is large, into a new array; readers of the old one leave through an
+// Epoch. At 10 million keys that copies 10 thousand entries. A key needs 64 / 5 / 0.85 = 15.1 bytes where the shards
+// are full and 19.3 after they have grown; they do not all grow at the same time.
 //
 // After fork() the child's index is whole if the writer's lock was held by the thread that forked; readers see it whole
 // in any case.
@@ -119,6 +119,8 @@ class Index {
   // Offsets are 1 to kOffsetMax. Errors: Errc::out_of_memory, with the index as it was, and Errc::internal for another
   // offset.
 
+  /// Whether setting each of `hashes` cannot fail as things are, found without looking at an entry. False: prepare().
+  [[nodiscard]] bool has_room(std::span<const std::uint64_t> hashes) noexcept;
   /// Makes room for `hashes`, so that setting each of them once after this cannot fail.
   Result<void> prepare(std::span<const std::uint64_t> hashes);
   /// Adds an entry or gives it a new offset.

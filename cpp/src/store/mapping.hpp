@@ -54,6 +54,9 @@ class Mapping {
     if (region != nullptr && region->references.fetch_sub(1, std::memory_order_acq_rel) == 1) region->release(region);
   }
 
+  /// Gives the reference to the caller.
+  [[nodiscard]] MappingRegion* release() noexcept { return std::exchange(region_, nullptr); }
+
   explicit operator bool() const noexcept { return region_ != nullptr; }
   /// The first byte of the file; starts a page, or at least a run of 64 bytes.
   [[nodiscard]] const std::uint8_t* data() const noexcept { return region_ ? region_->data : nullptr; }

@@ -36,11 +36,7 @@ Result<std::optional<Entry>> optional_of(Result<bool> found, Entry&& entry) {
 }
 
 void read_slowly(const store::Engine& engine, std::uint64_t key_hash, Result<std::optional<Entry>>& result) noexcept {
-  result = checked([&] {
-    Entry entry;
-    Result<bool> found = engine.read(key_hash, entry);
-    return optional_of(std::move(found), std::move(entry));
-  });
+  result = checked([&] { return engine.read(key_hash); });
 }
 
 inline Result<std::optional<Entry>> read_one(const store::Engine& engine, std::uint64_t key_hash) noexcept {
@@ -178,10 +174,10 @@ Result<std::uint64_t> Store::copy(BytesView key, Store& target) {
     if (impl_->engine->same_file(*target.impl_->engine)) {
       return key_error(Errc::invalid_key, "copy: the target is the same store; use rename");
     }
-    Entry entry;
-    const Result<bool> found = impl_->engine->read(xxh3_64(key), entry);
+    const Result<std::optional<Entry>> found = impl_->engine->read(xxh3_64(key));
     if (!found) return found.error();
     if (!*found) return key_error(Errc::key_not_found, "copy: there is no entry under the key");
+    const Entry& entry = **found;
     if (Result<void> good = store::check_entry(entry, impl_->path); !good) return std::move(good).error();
     return target.impl_->engine->write(entry.key_hash(), entry.payload());
   });

@@ -487,6 +487,26 @@ TEST(Index, DoesWithLessThanExpectedWhereMemoryIsMissing) {
   }
 }
 
+TEST(Index, TellsWhetherThereIsRoomWithoutLooking) {
+  ScarceMemory memory;
+  memory.left = 1000;
+  Epoch epoch;
+  Index index(epoch, {.seed = 1, .memory = &memory});
+  std::mt19937_64 random(9);
+  std::vector<std::uint64_t> hashes(500);
+  for (std::uint64_t& hash : hashes) hash = random();
+  EXPECT_TRUE(index.has_room({}));
+  EXPECT_FALSE(index.has_room(hashes));
+  ASSERT_TRUE(index.prepare(hashes));
+  EXPECT_TRUE(index.has_room(hashes));
+  EXPECT_TRUE(index.has_room(hashes));  // nothing was left behind
+  memory.left = 0;
+  for (const std::uint64_t hash : hashes) ASSERT_TRUE(index.set(hash, 1));
+  const std::vector<std::uint64_t> one_shard(1000, hashes[0]);  // as if they were a thousand keys
+  EXPECT_FALSE(index.has_room(one_shard));
+  EXPECT_TRUE(index.prepare(one_shard));
+}
+
 TEST(Index, RefusesOffsetsThatDoNotFit) {
   Epoch epoch;
   Index index(epoch);
