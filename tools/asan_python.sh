@@ -17,6 +17,7 @@ for name in "${other_programs[@]}"; do ignored+=("--ignore=tests/python/unit/tes
 # These measure memory, of which a sanitizer takes more and gives none back for a while.
 ignored+=("--deselect=tests/python/unit/test_client_faults.py::test_memory_stays_bounded")
 ignored+=("--deselect=tests/python/unit/test_value.py::test_many_small_values_do_not_grow")
+ignored+=("--deselect=tests/python/unit/test_store_threads.py::test_memory_stays_flat")
 arguments=("$@")
 [ $# -ne 0 ] || arguments=(-q tests/python/unit "${ignored[@]}")
 

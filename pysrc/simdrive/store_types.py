@@ -31,7 +31,9 @@ def checked_path(path: object) -> str:
     if "\0" in name:
         raise ConfigurationError(f"open: the path of a store has a null character: {name!r}")
     # Not normalised: behind a symbolic link ".." is another folder. Importing pathlib would take milliseconds.
-    return name if os.path.isabs(name) else os.path.join(os.getcwd(), name)  # noqa: PTH109, PTH117, PTH118
+    if os.path.isabs(name):  # noqa: PTH117
+        return name
+    return os.path.join(os.getcwd(), name.removeprefix(os.curdir + os.sep) or name)  # noqa: PTH109, PTH118
 
 
 @dataclass(frozen=True)

@@ -26,12 +26,13 @@ RENAMED = {"__len__": "size", "__contains__": None}
 # What a coroutine cannot stand for: the operations of a MutableMapping, and a pickle that would have to connect.
 ONLY_THERE = {"mapping"}
 # These touch no network.
-NOT_AWAITED = {"namespace", "read_stream", "options", "closed"}
+NOT_AWAITED = {"namespace", "pipeline", "read_stream", "options", "closed"}
 # Asynchronous forms of what a stream takes and gives.
 ASYNC_FORMS = {
     "BinaryIO | AsyncReads | Iterable[Buffer] | AsyncIterable[Buffer]": "BinaryIO | Iterable[Buffer]",
     "BinaryIO | AsyncWrites | Drains": "BinaryIO",
     "AsyncIterator[Value]": "Iterator[Value]",
+    "AsyncPipeline": "Pipeline",
 }
 
 
