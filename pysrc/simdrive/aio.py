@@ -511,5 +511,7 @@ class _Watcher:
                 self._loop.call_soon_threadsafe(self._round)
             except RuntimeError:  # the loop is closed
                 break
-            self._go_on.acquire()
+            # A loop that is closed now may have dropped the round.
+            while not self._go_on.acquire(timeout=1.0) and not self._loop.is_closed():
+                pass
         self._core = None
