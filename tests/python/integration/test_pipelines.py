@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,6 +14,13 @@ import simdrive
 from support.real_server import RealServer
 
 LARGE = bytes(range(256)) * 800
+
+
+@pytest.fixture
+def client(server: RealServer) -> Iterator[simdrive.Client]:
+    """The synchronous client: pipelines of the other are awaited, and have tests of their own."""
+    with simdrive.connect(server.url, close_timeout=0.05) as opened:
+        yield opened
 
 
 def test_many_calls(client: simdrive.Client) -> None:
