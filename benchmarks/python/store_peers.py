@@ -7,6 +7,7 @@ import importlib
 import shutil
 import subprocess
 import sys
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -88,8 +89,8 @@ def run(argv: Sequence[str]) -> str:
 
 
 def native() -> list[str]:
-    """store_bench, built in the cache."""
-    build = cache_dir() / "bench" / "store" / "build"
+    """store_bench, built in the cache: in a place of its own for each checkout, which CMake remembers."""
+    build = cache_dir() / "bench" / "store" / f"build-{zlib.crc32(str(ROOT).encode()):08x}"
     generator = ["-G", "Ninja"] if shutil.which("ninja") else []
     run(["cmake", "-S", str(ROOT / "benchmarks" / "cpp"), "-B", str(build), *generator,
          f"-DPython_EXECUTABLE={sys.executable}"])  # fmt: skip
