@@ -18,6 +18,7 @@ with _loading.Loading():
     from simdrive.client import Client, Options, ServerInfo, connect
     from simdrive.errors import (
         BatchError,
+        BindError,
         BufferTooSmallError,
         ClosedError,
         ConfigurationError,
@@ -79,6 +80,7 @@ __all__ = [
     "AsyncNamespacedClient",
     "AsyncPipeline",
     "BatchError",
+    "BindError",
     "BufferTooSmallError",
     "BuildInfo",
     "Client",

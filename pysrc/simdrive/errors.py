@@ -31,6 +31,7 @@ else:
 
 __all__ = [
     "BatchError",
+    "BindError",
     "BufferTooSmallError",
     "ClosedError",
     "ConfigurationError",
@@ -179,6 +180,10 @@ class _FileError(SimdriveError, OSError):
         return type(self), self.args, {**self.__dict__, "errno": self.errno}
 
 
+class BindError(SimdriveError, OSError):
+    """A server cannot listen at its address: it is taken, not permitted, or not one of this machine."""
+
+
 class StoreError(_FileError):
     """Reading or writing a store failed; ``errno`` says why, where the system refused something."""
 
@@ -302,7 +307,8 @@ class Code(IntEnum):
     store_error = 23
     store_read_only = 24
     key_not_found = 25
-    internal = 26
+    bind_failed = 26
+    internal = 27
 
 
 # What is raised for each code, and what to do about it.
@@ -332,6 +338,7 @@ EXCEPTIONS: dict[Code, tuple[type[SimdriveError], str]] = {
     Code.store_error: (StoreError, ""),
     Code.store_read_only: (StoreReadOnlyError, "open it for appending; after a failed write or sync, open it anew"),
     Code.key_not_found: (KeyNotFoundError, ""),
+    Code.bind_failed: (BindError, "choose another port, or 0 for a free one"),
     Code.internal: (SimdriveError, "this is a bug in simdrive; please report it"),
 }
 

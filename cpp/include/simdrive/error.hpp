@@ -62,6 +62,8 @@ enum class Errc : std::uint8_t {
   store_read_only,
   /// There is no entry under the key that is to be renamed, copied or moved.
   key_not_found,
+  /// A server cannot listen at its address: taken, not permitted, or not one of this machine.
+  bind_failed,
   /// The library is at fault; please report it.
   internal,
 };

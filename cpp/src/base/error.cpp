@@ -29,6 +29,7 @@ std::string_view to_string(Errc code) noexcept {
     case Errc::store_error: return "store_error";
     case Errc::store_read_only: return "store_read_only";
     case Errc::key_not_found: return "key_not_found";
+    case Errc::bind_failed: return "bind_failed";
     case Errc::internal: return "internal";
   }
   return "unknown";

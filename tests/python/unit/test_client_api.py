@@ -410,6 +410,7 @@ PARENTS: dict[str, tuple[type[BaseException], ...]] = {
     "ConfigurationError": (simdrive.SimdriveError, ValueError),
     "InvalidKeyError": (simdrive.SimdriveError, ValueError),
     "InvalidValueError": (simdrive.SimdriveError, ValueError),
+    "BindError": (simdrive.SimdriveError, OSError),
     "KeyNotFoundError": (simdrive.SimdriveError, KeyError),
     "UnsupportedOperationError": (simdrive.SimdriveError, NotImplementedError),
     "ConnectionError": (simdrive.SimdriveError, builtins.ConnectionError, OSError),
