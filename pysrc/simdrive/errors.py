@@ -180,7 +180,7 @@ class _FileError(SimdriveError, OSError):
         return type(self), self.args, {**self.__dict__, "errno": self.errno}
 
 
-class BindError(SimdriveError, OSError):
+class BindError(_FileError):
     """A server cannot listen at its address: it is taken, not permitted, or not one of this machine."""
 
 
