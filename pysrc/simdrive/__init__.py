@@ -73,6 +73,7 @@ if TYPE_CHECKING:
     from simdrive.aio_namespace import AsyncNamespacedClient
     from simdrive.aio_pipeline import AsyncPipeline
     from simdrive.pipeline import Pipeline, PipelineFuture
+    from simdrive.server import Server, ServerLimits, ServerOptions, ServerStats
 
 # ConnectionError and TimeoutError are attributes, but not exported: a star import must not hide the built-in ones.
 __all__ = [
@@ -113,8 +114,12 @@ __all__ = [
     "ProtocolMismatchError",
     "RecoverReport",
     "Retry",
+    "Server",
     "ServerError",
     "ServerInfo",
+    "ServerLimits",
+    "ServerOptions",
+    "ServerStats",
     "SimdriveError",
     "StorageFullError",
     "Store",
@@ -152,6 +157,10 @@ def __getattr__(name: str) -> Any:
         from simdrive import aio_pipeline
 
         return aio_pipeline.AsyncPipeline
+    if name in ("Server", "ServerLimits", "ServerOptions", "ServerStats"):
+        from simdrive import server
+
+        return getattr(server, name)
     if name in ("Pipeline", "PipelineFuture"):  # so does concurrent.futures
         from simdrive import pipeline
 
