@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import simdrive
 from support.blocking import THREADS, connect_as
-from support.real_server import DIALECTS, RealServer, find_server, how_to_get
+from support.real_server import DIALECTS, TARGETS, RealServer, find_server, how_to_get
 
 
 def pytest_configure() -> None:
@@ -50,16 +50,16 @@ def _start(version: str) -> RealServer:
     return RealServer(version)
 
 
-@pytest.fixture(scope="session", params=list(DIALECTS))
+@pytest.fixture(scope="session", params=TARGETS)
 def server(request: pytest.FixtureRequest) -> Iterator[RealServer]:
-    """A real server that many tests share; each test uses keys of its own and leaves it running."""
+    """A server, real or ours, that many tests share; each test uses keys of its own and leaves it running."""
     with _start(request.param) as running:
         yield running
 
 
-@pytest.fixture(params=list(DIALECTS))
+@pytest.fixture(params=TARGETS)
 def own_server(request: pytest.FixtureRequest) -> Iterator[RealServer]:
-    """A real server for one test, which may stop, kill and restart it."""
+    """A server, real or ours, for one test, which may stop, kill and restart it."""
     with _start(request.param) as running:
         yield running
 

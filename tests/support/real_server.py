@@ -1,4 +1,4 @@
-"""The real, unmodified server as a child process with a store of its own."""
+"""A server as a child process with a store of its own: the real one, unmodified, or ours."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from types import TracebackType
@@ -14,6 +15,8 @@ from .ports import HOST, accepts, free_port, wait_until
 
 PROGRAM = "simd-r-drive-ws-server"
 DIALECTS = {"0.16.2-alpha": "d21", "0.17.5-alpha": "d13"}
+OURS = "ours"  # `simdrive serve` of the package under test, which answers our client's probe in d13
+TARGETS = [*DIALECTS, OURS]
 
 
 def cache_dir() -> Path:
@@ -26,6 +29,8 @@ def cache_dir() -> Path:
 
 def find_server(version: str) -> Path | None:
     """The program of a version: SIMDRIVE_SERVER_0_16_2 and the like first, then the cache; None if absent."""
+    if version == OURS:
+        return Path(sys.executable)
     variable = "SIMDRIVE_SERVER_" + version.removesuffix("-alpha").replace(".", "_")
     named = os.environ.get(variable)
     path = Path(named) if named else cache_dir() / "servers" / version / "bin" / PROGRAM
@@ -49,7 +54,7 @@ class RealServer:
         self.dialect = DIALECTS.get(version, "d13")
         self.port = free_port()
         self.url = f"ws://{HOST}:{self.port}/ws"
-        self._program = program
+        self._program = [str(program), "-m", "simdrive", "serve"] if version == OURS else [str(program)]
         self._directory = Path(tempfile.mkdtemp(prefix="simdrive-test-"))
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -76,7 +81,7 @@ class RealServer:
         store, log = self._directory / "store.bin", self._directory / "server.log"
         with log.open("ab") as output:
             process = subprocess.Popen(
-                [self._program, store, "--host", HOST, "--port", str(self.port)],
+                [*self._program, store, "--host", HOST, "--port", str(self.port)],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

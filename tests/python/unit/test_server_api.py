@@ -1,0 +1,328 @@
+"""The server from Python: its life, options, errors, figures, log, and what a fork or the end of Python does to it."""
+
+from __future__ import annotations
+
+import gc
+import json
+import logging
+import os
+import pickle
+import socket
+import subprocess
+import sys
+import threading
+import urllib.error
+import urllib.request
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import simdrive
+from simdrive import Server, ServerLimits
+from support.ports import HOST, wait_until
+
+
+@pytest.fixture
+def store() -> Iterator[simdrive.MemoryStore]:
+    with simdrive.MemoryStore() as opened:
+        yield opened
+
+
+@pytest.fixture
+def server(store: simdrive.MemoryStore) -> Iterator[Server]:
+    with Server(store) as running:
+        yield running
+
+
+@pytest.mark.parametrize("wire", ["auto", "d13", "d21"])
+def test_serves_a_store(store: simdrive.MemoryStore, server: Server, wire: str) -> None:
+    with simdrive.connect(server.url, wire=wire) as client:
+        client.write(b"key", b"value")
+        assert store.read(b"key") == b"value"
+        store.write(b"other", b"written here")
+        assert client.batch_read([b"other", b"nothing", b"key"]) == [b"written here", None, b"value"]
+        assert len(client) == 2
+        client.delete(b"key")
+        assert b"key" not in store
+        large = os.urandom(5_000_000)
+        client.write(b"large", large)
+        assert client.read(b"large") == large
+        assert store.read(b"large") == large
+
+
+def test_by_path(tmp_path: Path) -> None:
+    path = tmp_path / "store.bin"
+    with Server(path) as server, simdrive.connect(server.url) as client:
+        client.write(b"key", b"value")
+        with pytest.raises(simdrive.StoreLockedError):
+            simdrive.Store(path)
+    with simdrive.Store(path) as store:
+        assert store.read(b"key") == b"value"
+
+
+def test_life(store: simdrive.MemoryStore) -> None:
+    server = Server(store)
+    assert "not started" in repr(server)
+    assert not server.running
+    with pytest.raises(simdrive.SimdriveError, match="not started"):
+        _ = server.url
+    server.stop()
+    assert server.start() is server
+    assert server.running
+    assert server.url == f"ws://127.0.0.1:{server.port}/ws"
+    assert "running" in repr(server)
+    with pytest.raises(simdrive.SimdriveError, match="started already"):
+        server.start()
+    assert server.wait(0.01) is False
+    server.stop()
+    server.stop()
+    assert server.wait(5) is True
+    assert not server.running
+    assert "stopped" in repr(server)
+    assert not store.closed
+    with pytest.raises(simdrive.ConnectError):
+        simdrive.connect(server.url, retry=simdrive.Retry.NONE)
+
+
+def test_restart_at_the_same_port(store: simdrive.MemoryStore) -> None:
+    with Server(store) as first:
+        port = first.port
+    with Server(store, port=port) as second, simdrive.connect(second.url) as client:
+        assert second.port == port
+        client.write(b"key", b"value")
+
+
+def test_taken_port(server: Server, store: simdrive.MemoryStore) -> None:
+    with pytest.raises(simdrive.BindError, match=str(server.port)) as caught:
+        Server(store, port=server.port).start()
+    assert isinstance(caught.value, OSError)
+
+
+def test_other_addresses_need_a_word(store: simdrive.MemoryStore) -> None:
+    with pytest.raises(simdrive.ConfigurationError, match="insecure"):
+        Server(store, host="0.0.0.0").start()  # noqa: S104
+    with (
+        pytest.warns(UserWarning, match="nobody is asked"),
+        Server(store, host="0.0.0.0", insecure=True) as open_to_all,
+    ):  # noqa: S104
+        assert open_to_all.running
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"port": 65536}, simdrive.ConfigurationError),
+        ({"port": -1}, simdrive.ConfigurationError),
+        ({"port": True}, TypeError),
+        ({"port": "80"}, TypeError),
+        ({"host": b"127.0.0.1"}, TypeError),
+        ({"threads": 0}, simdrive.ConfigurationError),
+        ({"origins": "http://localhost"}, TypeError),
+        ({"hosts": [1]}, TypeError),
+        ({"insecure": 1}, TypeError),
+        ({"status": None}, TypeError),
+        ({"limits": {}}, TypeError),
+        ({"max_connections": 0}, simdrive.ConfigurationError),
+        ({"nothing": 1}, TypeError),
+    ],
+)
+def test_wrong_options(store: simdrive.MemoryStore, options: dict[str, object], error: type[Exception]) -> None:
+    with pytest.raises(error):
+        Server(store, **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("store", [1, None, b"bytes"])
+def test_wrong_store(store: object) -> None:
+    with pytest.raises(TypeError, match="store must be"):
+        Server(store)  # type: ignore[arg-type]
+
+
+def test_a_servers_url_is_no_store(server: Server) -> None:
+    with pytest.raises(simdrive.ConfigurationError, match="no store"):
+        Server(server.url).start()
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [{"max_frame": 0}, {"stall_timeout": 0}, {"ping_interval": 1e9}, {"max_streams": 2**40}, {"max_message": -1}],
+)
+def test_limits_out_of_range(limits: dict[str, float]) -> None:
+    with pytest.raises(simdrive.ConfigurationError, match=next(iter(limits))):
+        ServerLimits(**limits)  # type: ignore[arg-type]
+
+
+def test_status_and_health(server: Server) -> None:
+    base = f"http://{HOST}:{server.port}"
+    with simdrive.connect(server.url) as client:
+        client.write(b"secret key", b"secret value")
+        assert urllib.request.urlopen(f"{base}/healthz", timeout=10).status == 200  # noqa: S310
+        body = urllib.request.urlopen(f"{base}/status", timeout=10).read().decode()  # noqa: S310
+    status = json.loads(body)
+    assert status["entries"] == 1
+    assert "secret" not in body
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(f"{base}/nothing", timeout=10)  # noqa: S310
+    assert caught.value.code == 404
+
+
+def test_no_status(store: simdrive.MemoryStore) -> None:
+    with Server(store, status=False) as server, pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(f"http://{HOST}:{server.port}/status", timeout=10)  # noqa: S310
+    assert caught.value.code == 404
+
+
+@pytest.mark.parametrize("header", ["Origin: http://example.org", "Host: example.org"])
+def test_web_pages_are_refused(server: Server, header: str) -> None:
+    host = "" if header.startswith("Host") else f"Host: {HOST}:{server.port}\r\n"
+    request = (
+        f"GET /ws HTTP/1.1\r\n{host}{header}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+    )
+    with socket.create_connection((HOST, server.port), timeout=10) as sock:
+        sock.sendall(request.encode())
+        assert sock.recv(4096).startswith(b"HTTP/1.1 403")
+    assert server.stats().refused == 1
+
+
+def test_stats(server: Server, store: simdrive.MemoryStore) -> None:
+    with simdrive.connect(server.url) as client:
+        client.write(b"key", b"value")
+        assert client.read(b"key") == b"value"
+        stats = server.stats()
+        assert stats.connections == 1
+    assert stats.entries == 1
+    assert stats.requests >= 2
+    assert stats.errors <= 1  # the probe for the dialect names no method
+    assert stats.bytes_received > 0
+    assert stats.bytes_sent > 0
+    assert stats.file_size == store.file_size()
+    assert 0 < stats.latency_p50 <= stats.latency_p99 < 10
+    assert stats.to_dict()["accepted"] == 1
+
+
+def test_log(store: simdrive.MemoryStore, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG, logger="simdrive.server"):
+        with Server(store) as server, simdrive.connect(server.url) as client:
+            client.write(b"key", b"value")
+        wait_until(
+            lambda: any(getattr(record, "event", "") == "connected" for record in caplog.records),
+            timeout=10,
+            what="the connection is logged",
+        )
+    events = {getattr(record, "event", "") for record in caplog.records}
+    assert "listening" in events
+    assert all(record.name == "simdrive.server" for record in caplog.records if hasattr(record, "event"))
+    assert "value" not in caplog.text
+
+
+def test_an_unstopped_server_is_stopped(store: simdrive.MemoryStore) -> None:
+    server = Server(store).start()
+    port = server.port
+    with pytest.warns(ResourceWarning, match="unstopped"):
+        del server
+        gc.collect()
+    with socket.socket() as probe:
+        assert probe.connect_ex((HOST, port)) != 0
+
+
+def test_is_not_pickled(server: Server) -> None:
+    with pytest.raises(TypeError, match="cannot be pickled"):
+        pickle.dumps(server)
+
+
+def test_a_closed_store_under_a_server() -> None:
+    store = simdrive.MemoryStore()
+    with Server(store) as server, simdrive.connect(server.url) as client:
+        client.write(b"key", b"value")
+        store.close()
+        with pytest.raises(simdrive.ServerError, match="closed"):
+            client.read(b"key")
+        with pytest.raises(simdrive.ServerError, match="closed"):
+            client.write(b"key", b"value")
+
+
+def test_stop_while_clients_call(store: simdrive.MemoryStore) -> None:
+    failures: list[BaseException] = []
+    written: list[bytes] = []
+    server = Server(store).start()
+    begun = threading.Event()
+
+    def work(name: bytes) -> None:
+        with simdrive.connect(server.url, retry=simdrive.Retry.NONE) as client:
+            try:
+                for i in range(1_000_000):
+                    key = b"%s %d" % (name, i)
+                    client.write(key, key)
+                    written.append(key)
+                    begun.set()
+            except (simdrive.ConnectionError, simdrive.ServerError):
+                pass
+            except BaseException as error:
+                failures.append(error)
+
+    threads = [threading.Thread(target=work, args=(b"%d" % i,)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    assert begun.wait(30)
+    server.stop()
+    for thread in threads:
+        thread.join(30)
+        assert not thread.is_alive()
+    assert failures == []
+    assert store.batch_read(written) == written
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_fork_leaves_the_server_to_the_parent() -> None:
+    script = """
+import os, simdrive
+store = simdrive.MemoryStore()
+server = simdrive.Server(store).start()
+child = os.fork()
+if child == 0:
+    assert not server.running
+    try:
+        server.stats()
+    except simdrive.ClosedError:
+        pass
+    else:
+        os._exit(3)
+    del server
+    os._exit(0)
+_, status = os.waitpid(child, 0)
+assert status == 0, status
+with simdrive.connect(server.url) as client:
+    client.write(b"key", b"value")
+server.stop()
+print("done")
+"""
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert (ran.returncode, ran.stdout) == (0, "done\n"), ran.stderr
+
+
+@pytest.mark.parametrize("how", ["", "sys.exit(0)", "raise SystemExit(0)"])
+def test_the_end_of_python(how: str) -> None:
+    script = f"""
+import sys, warnings
+import simdrive
+warnings.simplefilter("ignore")
+store = simdrive.MemoryStore()
+server = simdrive.Server(store).start()
+client = simdrive.connect(server.url)
+client.write(b"key", b"value")
+print("ready")
+{how}
+"""
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "ready\n", "")
+
+
+def test_many_servers(store: simdrive.MemoryStore) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for i in range(30):
+            with Server(store, threads=1) as server, simdrive.connect(server.url) as client:
+                client.write(b"%d" % i, b"value")
+    assert len(store) == 30
