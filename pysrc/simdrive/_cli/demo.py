@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -86,6 +84,8 @@ def demo(settings: Settings, directory: Path | None, seed: int, keep: Path | Non
       simdrive demo photos
       simdrive demo --json
     """
+    import tempfile
+
     settings.attempt = "demo"
     if keep is not None and keep.exists():
         raise click.UsageError(f"{keep} is there already; --keep makes a new file.")
@@ -146,6 +146,8 @@ def read(client: simdrive.Client, item: Item) -> float:
 
 def batches(client: simdrive.Client, seed: int) -> Iterator[Figures]:
     """Many small values in one request."""
+    import random
+
     made = random.Random(seed)  # noqa: S311  # nothing is secret here
     wrote, got = Figures("batch_write 1000 x 100 B"), Figures("batch_read 1000 x 100 B")
     for number in range(20):
@@ -167,6 +169,8 @@ def generated(seed: int) -> Iterator[tuple[str, list[Item]]]:
     for size, count in _GENERATED:
 
         def make(number: int, size: int = size) -> bytes:
+            import random
+
             return random.Random(f"{seed} {size} {number}").randbytes(size)  # noqa: S311
 
         name = f"{count} x {shown(size)}"

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
-import logging
 import signal
 import sys
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import fields
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -20,6 +18,9 @@ import simdrive
 from .program import command
 from .settings import Settings, counted
 from .target import StoreFile, names_store
+
+if TYPE_CHECKING:
+    import logging
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _PORT = 34129
@@ -157,6 +158,8 @@ def serve(
 
 def drain(server: simdrive.Server, interrupts: Interrupts, timeout: float) -> bool:
     """Stops the server; whether connections had to be cut."""
+    import threading
+
     failure: list[BaseException] = []
 
     def stop() -> None:
@@ -199,28 +202,27 @@ class Interrupts:
             signal.signal(number, handler)
 
 
-class _Lines(logging.Formatter):
-    """One line a record: for people, or as JSON."""
-
-    def __init__(self, *, as_json: bool) -> None:
-        super().__init__()
-        self._as_json = as_json
-
-    def format(self, record: logging.LogRecord) -> str:
-        when = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z"
-        event = getattr(record, "event", record.name)
-        peer = getattr(record, "peer", None)
-        text = record.getMessage()
-        if self._as_json:
-            known = {"time": when, "level": record.levelname.lower(), "event": event, "peer": peer, "message": text}
-            return json.dumps({name: value for name, value in known.items() if value is not None})
-        return f"{when} {record.levelname.lower():<7} {event}: {text}"
+def line_of(record: logging.LogRecord, *, as_json: bool) -> str:
+    """A record for people, or as JSON."""
+    when = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z"
+    event = getattr(record, "event", record.name)
+    level, text = record.levelname.lower(), record.getMessage()
+    if as_json:
+        known = {"time": when, "level": level, "event": event, "peer": getattr(record, "peer", None), "message": text}
+        return json.dumps({name: value for name, value in known.items() if value is not None})
+    return f"{when} {level:<7} {event}: {text}"
 
 
 def begin_log(settings: Settings) -> None:
     """The server's log on standard error: warnings and errors with --quiet, everything with --verbose."""
+    import logging  # here, and not for every command: it takes longer than most
+
+    class Lines(logging.Formatter):
+        def format(self, record: logging.LogRecord) -> str:
+            return line_of(record, as_json=settings.json)
+
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Lines(as_json=settings.json))
+    handler.setFormatter(Lines())
     logger = logging.getLogger("simdrive.server")
     logger.handlers[:] = [handler]
     logger.propagate = False

@@ -75,7 +75,16 @@ def test_serve_as_json(tmp_path: Path) -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="signals as POSIX has them")
 def test_serve_with_options(tmp_path: Path) -> None:
     port = free_port()
-    arguments = [tmp_path / "store.bin", "--port", str(port), "--path", "/elsewhere", "--no-status", "--threads", "1"]
+    arguments: list[str | Path] = [
+        tmp_path / "store.bin",
+        "--port",
+        str(port),
+        "--path",
+        "/elsewhere",
+        "--no-status",
+        "--threads",
+        "1",
+    ]
     more = ["--sync", "always", "--max-request", "100000", "--max-connections", "3"]
     with serving(*arguments, *more) as (process, url):
         assert url == f"ws://{HOST}:{port}/elsewhere"
@@ -85,7 +94,7 @@ def test_serve_with_options(tmp_path: Path) -> None:
                 client.write(b"key", bytes(range(256)) * 1000)
             assert client.read(b"key") == b"value"
         with pytest.raises(OSError, match="404"):
-            urllib.request.urlopen(f"http://{HOST}:{port}/status", timeout=10)  # noqa: S310
+            urllib.request.urlopen(f"http://{HOST}:{port}/status", timeout=10)
         end(process, signal.SIGTERM)
 
 
