@@ -105,7 +105,7 @@ def test_other_addresses_need_a_word(store: simdrive.MemoryStore) -> None:
         Server(store, host="0.0.0.0").start()  # noqa: S104
     with (
         pytest.warns(UserWarning, match="nobody is asked"),
-        Server(store, host="0.0.0.0", insecure=True) as open_to_all,
+        Server(store, host="0.0.0.0", insecure=True) as open_to_all,  # noqa: S104
     ):
         assert open_to_all.running
 
