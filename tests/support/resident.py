@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import os
 import sys
 from pathlib import Path
@@ -20,6 +22,15 @@ def _pages(column: int) -> int:
 def resident_bytes() -> int:
     """Bytes of memory in use, by the system's count."""
     return _pages(1)
+
+
+def settled_bytes() -> int:
+    """The same without what Python and the C library keep for reuse, where they can be told to give it back."""
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc: each thread's heap keeps what it has freed
+    if trim is not None:
+        trim(0)
+    return resident_bytes()
 
 
 def virtual_bytes() -> int:

@@ -15,7 +15,7 @@ from simdrive import Retry, Value
 from support import bitcode
 from support.fault_peer import GOOD, Behaviour, Call, Connection, FaultPeer
 from support.ports import wait_until
-from support.resident import MIB, data_of, on_linux, resident_bytes, virtual_bytes
+from support.resident import MIB, data_of, on_linux, settled_bytes, virtual_bytes
 
 SIZES = [1, 16, 4095, 4096, 4097, 65535, 65536, 100_000, MIB, 3 * MIB + 1]
 
@@ -175,7 +175,7 @@ def lose_half_way(connection: Connection, call: Call) -> None:
 
 
 def is_below(limit: int) -> bool:
-    return resident_bytes() < limit
+    return settled_bytes() < limit
 
 
 THREE_LOSSES = [Behaviour(call=lose_half_way) for _ in range(3)]
@@ -189,7 +189,7 @@ def test_tries_that_fail_leave_nothing_behind(batch: bool) -> None:
     with FaultPeer(script=[*THREE_LOSSES, GOOD, *THREE_LOSSES]) as peer:
         given_by(peer, b"key", data)
         for warm in (False, True):  # the peer is in this process, and keeps memory of its own at first
-            limit = resident_bytes() + 32 * MIB
+            limit = settled_bytes() + 32 * MIB
             with simdrive.connect(peer.url, reconnect_spread=0, retry=retry) as client:
                 value = client.batch_read([b"key"], out="view")[0] if batch else client.read(b"key", out="view")
                 assert value == data
