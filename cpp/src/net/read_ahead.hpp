@@ -14,6 +14,8 @@ namespace simdrive::net {
 
 class ReadAhead {
  public:
+  explicit ReadAhead(std::size_t size = kSize) : bytes_(size) {}
+
   /// Fills `pieces`: with what is here, or by one receive.
   IoResult receive(Socket& socket, std::span<IoPiece> pieces) noexcept {
     if (any()) return take(pieces);
@@ -38,6 +40,33 @@ class ReadAhead {
   /// Whether the last receive left the socket empty.
   [[nodiscard]] bool drained() const noexcept { return drained_; }
 
+  /// For one that was made with no size: receives into `memory` from now on, unless bytes are still here.
+  void borrow(std::vector<std::uint8_t>& memory) noexcept {
+    if (!any() && !borrowed_) {
+      bytes_.swap(memory);
+      borrowed_ = true;
+    }
+  }
+  /// Gives back what was borrowed; bytes for reads to come move into memory of their own.
+  void give_back(std::vector<std::uint8_t>& memory) {
+    if (!borrowed_) {
+      if (!any()) std::vector<std::uint8_t>().swap(bytes_);
+      return;
+    }
+    std::vector<std::uint8_t> rest(bytes_.data() + begin_, bytes_.data() + end_);
+    memory.swap(bytes_);
+    borrowed_ = false;
+    bytes_.swap(rest);
+    begin_ = 0;
+    end_ = bytes_.size();
+  }
+  /// Bytes that came before the first read, and are for it.
+  void keep(std::span<const std::uint8_t> bytes) {
+    bytes_.assign(bytes.begin(), bytes.end());
+    begin_ = 0;
+    end_ = bytes_.size();
+  }
+
  private:
   static constexpr std::size_t kSmall = 4096;
   static constexpr std::size_t kSize = std::size_t{32} << 10;
@@ -53,11 +82,12 @@ class ReadAhead {
     return r;
   }
 
-  std::vector<std::uint8_t> bytes_ = std::vector<std::uint8_t>(kSize);
+  std::vector<std::uint8_t> bytes_;
   std::size_t begin_ = 0;
   std::size_t end_ = 0;
   bool bulk_ = false;  // the last receive was for a large read
   bool drained_ = false;
+  bool borrowed_ = false;
 };
 
 }  // namespace simdrive::net
