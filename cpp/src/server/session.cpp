@@ -12,8 +12,10 @@ namespace {
 using std::chrono::duration;
 
 // A larger answer is sent piece by piece, as the socket takes it.
-constexpr std::uint64_t kInlineReply = std::uint64_t{256} << 10;
-// Bytes of answers that one connection makes in its turn, and that it has ready for its socket when it is such a one.
+constexpr std::uint64_t kInlineReply = std::uint64_t{112} << 10;
+// So much is sent before more is made: it fits in the memory that connections share.
+constexpr std::size_t kSendFrom = std::size_t{60} << 10;
+// Bytes of answers that one connection makes in its turn.
 constexpr std::int64_t kTurnBytes = std::int64_t{256} << 10;
 // Bytes that one connection receives in its turn.
 constexpr std::size_t kTurnReceive = std::size_t{1} << 20;
@@ -216,7 +218,7 @@ net::HttpAnswer Session::http(const net::HttpRequest& request) {
 }
 
 void Session::opened() {
-  detector_.emplace();
+  detector_.emplace(shared_.preferred);
   last_received_ = now_;
   if (shared_.log.on()) shared_.log.write(LogLevel::debug, "connected", "a WebSocket is open", peer_);
 }
@@ -351,6 +353,7 @@ void Session::reply(const Request& request, Call call, Answer& answer, std::uniq
       send_now(frames, request, stream, answer);
     }
   }
+  if (request.method_id == 0) return;  // a client that asks for the dialect, not for anything
   metrics.calls[index].add();
   if (answer.status != rpc::Status::success) metrics.errors[index].add();
   const auto took = std::chrono::duration_cast<std::chrono::nanoseconds>(net::Clock::now() - request.arrived).count();
@@ -373,6 +376,7 @@ void Session::send_now(ReplyStream& frames, const Request& request, std::uint32_
     return;
   }
   budget_ -= kReplyCost;
+  if (!blocked_) send_some();
 }
 
 // An answer whose beginning has been sent cannot be completed.
@@ -383,7 +387,7 @@ void Session::lose(const Error& error) {
 }
 
 void Session::produce() {
-  while (budget_ > 0 && socket_.unsent() < static_cast<std::size_t>(kTurnBytes)) {
+  while (budget_ > 0 && !send_some()) {
     const Result<std::size_t> written = production_->stream.next(socket_);
     if (!written) return lose(written.error());
     budget_ -= static_cast<std::int64_t>(*written);
@@ -393,6 +397,13 @@ void Session::produce() {
       return;
     }
   }
+}
+
+// Whether the socket is full.
+bool Session::send_some() {
+  if (socket_.unsent() < kSendFrom) return false;
+  blocked_ = !socket_.flush();
+  return blocked_;
 }
 
 void Session::give_back(std::unique_ptr<Payloads> payloads) noexcept {

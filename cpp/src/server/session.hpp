@@ -142,6 +142,7 @@ class Session final : private net::ServerEvents, private rpc::RequestSink, priva
   void send_now(ReplyStream& frames, const Request& request, std::uint32_t stream, Answer& answer);
   void lose(const Error& error);
   void produce();
+  bool send_some();
   void go_on();
   void fail(const rpc::Fault& fault);
   void count_traffic() noexcept;

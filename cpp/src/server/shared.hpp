@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 
+#include "rpc/frame.hpp"
 #include "server/backend.hpp"
 #include "server/gate.hpp"
 #include "server/log.hpp"
@@ -26,6 +27,8 @@ struct Shared {
   ServerLimits limits;  ///< max_unfinished_total is resolved
   GateOptions gate;
   Log log;
+  /// What a client that speaks both hears: one of ours, when it asks.
+  rpc::Dialect preferred = rpc::Dialect::d13;
   /// Bytes of requests that are not complete or wait, of all connections.
   std::atomic<std::uint64_t> unfinished{0};
   std::atomic<std::uint32_t> connections{0};
