@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <new>
 #include <span>
 #include <vector>
 
@@ -37,6 +38,7 @@ class ReadAhead {
 
   /// Whether bytes are here for reads to come.
   [[nodiscard]] bool any() const noexcept { return begin_ != end_; }
+  [[nodiscard]] std::size_t left() const noexcept { return end_ - begin_; }
   /// Whether the last receive left the socket empty.
   [[nodiscard]] bool drained() const noexcept { return drained_; }
 
@@ -47,16 +49,21 @@ class ReadAhead {
       borrowed_ = true;
     }
   }
-  /// Gives back what was borrowed; bytes for reads to come move into memory of their own.
-  void give_back(std::vector<std::uint8_t>& memory) {
+  /// Gives back what was borrowed; bytes for reads to come move into memory of their own. Where there is none, the
+  /// borrowed memory is kept.
+  void give_back(std::vector<std::uint8_t>& memory) noexcept {
     if (!borrowed_) {
       if (!any()) std::vector<std::uint8_t>().swap(bytes_);
       return;
     }
-    std::vector<std::uint8_t> rest(bytes_.data() + begin_, bytes_.data() + end_);
-    memory.swap(bytes_);
+    try {
+      std::vector<std::uint8_t> rest(bytes_.data() + begin_, bytes_.data() + end_);
+      memory.swap(bytes_);
+      bytes_.swap(rest);
+    } catch (const std::bad_alloc&) {
+      return;
+    }
     borrowed_ = false;
-    bytes_.swap(rest);
     begin_ = 0;
     end_ = bytes_.size();
   }
