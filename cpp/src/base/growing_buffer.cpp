@@ -14,7 +14,7 @@ namespace simdrive {
 namespace {
 
 constexpr std::size_t kLeast = 256;
-constexpr std::size_t kRound = std::size_t{64} << 10;
+constexpr std::size_t kRound = std::size_t{2} << 20;  // a huge page
 
 void free_memory(void* data, std::size_t capacity) noexcept {
   if (capacity < GrowingBuffer::kPages) {
@@ -24,17 +24,25 @@ void free_memory(void* data, std::size_t capacity) noexcept {
   }
 }
 
-// Powers of two up to what stays warm, so that one buffer's memory fits the next one.
+// Up to here capacities are powers of two, so that one buffer's memory fits the next one: one of each, which is what a
+// growing buffer leaves behind, stay warm together.
+constexpr std::size_t kWarm = Reaper::kWarm / 2;
+
 std::size_t next_capacity(std::size_t capacity, std::size_t wanted) noexcept {
-  if (wanted <= Reaper::kWarm) return std::bit_ceil(std::max(wanted, kLeast));
+  if (wanted <= kWarm) return std::bit_ceil(std::max(wanted, kLeast));
   return (std::max(wanted, capacity + capacity / 2) + kRound - 1) / kRound * kRound;
 }
 
 std::uint8_t* grow_large(std::uint8_t* data, std::size_t size, std::size_t capacity, std::size_t wanted) noexcept {
-  if (capacity >= GrowingBuffer::kPages) {
+  // To copy into warm memory is cheaper than to have the system find as many new pages; what is left behind is warm for
+  // the next one.
+  void* pages = Reaper::of_process().reuse(wanted);
+  // What is too long to be kept warm comes in huge pages, as far as there are any: there are fewer to be found.
+  const bool huge = wanted > kWarm && capacity <= kWarm;
+  if (pages == nullptr && huge) pages = map_huge_pages(wanted);
+  if (pages == nullptr && capacity >= GrowingBuffer::kPages) {
     if (void* grown = grow_pages(data, capacity, wanted)) return static_cast<std::uint8_t*>(grown);
   }
-  void* pages = Reaper::of_process().reuse(wanted);
   if (pages == nullptr) pages = map_pages(wanted);
   if (pages == nullptr) return nullptr;
   if (size != 0) std::memcpy(pages, data, size);

@@ -14,8 +14,8 @@ namespace simdrive {
 /// Not thread safe. What release() gave may be let go of on any thread.
 class GrowingBuffer {
  public:
-  /// From here on memory comes in pages of its own, which grow without a copy where the system can do that, and are
-  /// kept warm for the next buffer for a moment.
+  /// From here on memory comes in pages of its own: warm ones of earlier buffers, or, from 8 MiB on, ones that grow
+  /// without a copy where the system can do that.
   static constexpr std::size_t kPages = std::size_t{1} << 20;
 
   GrowingBuffer() noexcept = default;

@@ -22,7 +22,8 @@ constexpr std::uint16_t kTryLater = 1013;
 constexpr std::string_view kTooLong = "the arguments are longer than the server's limit for one request";
 constexpr std::string_view kNoMemory = "the server has no memory for the arguments";
 constexpr std::string_view kInEnd = "the request came in the frame that ends it, whose bytes do not count";
-constexpr std::string_view kArgsInEnd = "the arguments came in the frame that ends the request, whose bytes do not count";
+constexpr std::string_view kArgsInEnd =
+    "the arguments came in the frame that ends the request, whose bytes do not count";
 
 // What a frame that waits costs beside its bytes.
 constexpr std::uint64_t kEarlyCost = 64;
@@ -143,10 +144,8 @@ MutableBytes RequestReader::Impl::need() noexcept {
   if (s.phase != Phase::payload || (!s.has_payload && s.size() != 0)) return scratch;
   const std::uint64_t allowed =
       std::min({std::uint64_t{frame_left}, limits.max_request - s.size(), limits.max_unfinished - unfinished});
-  const std::uint64_t wanted = std::min(allowed, std::max<std::uint64_t>(kDirectRoom, s.size()));
   // Without room, the next bytes are one too many, and are to be told so.
-  if (wanted == 0 || !s.args.reserve(static_cast<std::size_t>(std::min(wanted, kDirectMin)))) return scratch;
-  if (s.args.room().size() < wanted) (void)s.args.reserve(static_cast<std::size_t>(wanted));
+  if (allowed == 0 || !s.args.reserve(static_cast<std::size_t>(std::min(allowed, kDirectRoom)))) return scratch;
   direct = &s;
   const MutableBytes room = s.args.room();
   return room.first(static_cast<std::size_t>(std::min<std::uint64_t>(room.size(), allowed)));
