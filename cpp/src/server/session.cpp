@@ -520,6 +520,7 @@ void Session::cut(Limit limit, std::uint16_t code, std::string_view text) {
 
 void Session::die() noexcept {
   dead_ = true;
+  if (working_) socket_.finish();  // the peer need not wait for the worker
   production_.reset();
   waiting_.clear();
   waiting_bytes_ = 0;

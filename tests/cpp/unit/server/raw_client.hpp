@@ -60,6 +60,7 @@ class RawClient {
     socket_ = std::move(connected).value();
     set_blocking();
   }
+  explicit RawClient(net::Socket socket) : socket_(std::move(socket)) { set_blocking(); }
 
   /// Sends a request for `path` and returns the answer's head and body, up to the end of the connection; of a 101 the
   /// head alone.
