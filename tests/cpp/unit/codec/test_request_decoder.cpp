@@ -190,7 +190,8 @@ TEST(RequestDecoder, LimitsHold) {
   EXPECT_EQ(refused.error().detail, "packed bytes are more than the limit");
   // What is raw is there already.
   out.clear();
-  encode_write_request(mixed(3000, 0, 256), mixed(3000, 0, 256), out);
+  const Bytes raw = mixed(3000, 0, 256);
+  encode_write_request(raw, raw, out);
   EXPECT_TRUE(RequestDecoder({.max_unpacked = 0}).write(flatten(out)).ok());
 
   Bytes many = from_hex("ff 04 0010 0a");  // 4096 empty keys in 512 bytes
