@@ -1,6 +1,7 @@
 // What the tests of the server share: clients, payloads, a backend that can be held up, and what was logged.
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
@@ -89,14 +90,23 @@ class LogBook {
     });
     return found;
   }
+  /// Whether there are so many lines of `event`, before long.
+  bool wait_for_count(std::string_view event, std::size_t n) {
+    std::unique_lock lock(mutex_);
+    return more_.wait_for(lock, std::chrono::seconds(30), [&] { return counted(event) >= n; });
+  }
   [[nodiscard]] std::size_t count(std::string_view event) {
     const std::lock_guard lock(mutex_);
+    return counted(event);
+  }
+
+ private:
+  [[nodiscard]] std::size_t counted(std::string_view event) const {
     std::size_t n = 0;
     for (const Line& line : lines_) n += line.event == event ? 1 : 0;
     return n;
   }
 
- private:
   std::mutex mutex_;
   std::condition_variable more_;
   std::vector<Line> lines_;

@@ -141,18 +141,6 @@ TEST_F(ServerLimitsTest, EndsConnectionsWithTheFittingCode) {
   EXPECT_EQ(service_->status().stats.cut, 4U);
 }
 
-TEST_F(ServerLimitsTest, DoesNotCarryOutResponses) {
-  serve([](ServerOptions&) {});
-  RawClient client = raw();
-  client.upgrade();
-  client.request(Method::exists, 1, key_args(view("k")));
-  EXPECT_TRUE(client.reply().has_value());
-  Bytes call(rpc::kRpcHeader);
-  rpc::store_rpc_header(call.data(), rpc::MessageType::response, 7, static_cast<std::uint64_t>(Method::len), 0);
-  client.message(frame(static_cast<std::uint32_t>(call.size()), 7, 0, rpc::Kind::open, call));
-  EXPECT_EQ(client.close_code(), 1002U);
-}
-
 TEST_F(ServerLimitsTest, HoldsBackWhatAllConnectionsKeepTogether) {
   serve([](ServerOptions& o) {
     o.limits.max_unfinished_total = 300'000;
@@ -187,7 +175,7 @@ TEST_F(ServerLimitsTest, CutsClientsThatTakeNoReplies) {
     for (std::uint32_t i = 1; i <= 1000; ++i) all += RawClient::request_text(Method::read, i, key_args(view("k")));
     many.try_send(all);
   });
-  EXPECT_TRUE(log_.wait_for("limit", "stall").has_value());
+  EXPECT_TRUE(log_.wait_for_count("limit", 2));
   sender.join();
   EXPECT_TRUE(many.ends());
   EXPECT_TRUE(large.ends());
