@@ -45,8 +45,9 @@ std::string shown_url(std::string_view url) {
 
 Error bad_url(std::string_view url, std::string_view why) {
   const std::string shown = shown_url(url);
-  return {Errc::configuration, "'" + shown + "' is not a usable URL: " + std::string(why) +
-                                   "; expected ws://host[:port][/path], for example ws://127.0.0.1:34129/ws, or ws+unix:///path/of/socket"};
+  return {Errc::configuration,
+          "'" + shown + "' is not a usable URL: " + std::string(why) +
+              "; expected ws://host[:port][/path], for example ws://127.0.0.1:34129/ws, or ws+unix:///path/of/socket"};
 }
 
 bool printable(std::string_view s) {
