@@ -161,8 +161,13 @@ IoResult Socket::receive(std::span<IoPiece> pieces) noexcept {
 }
 
 IoResult Socket::send(std::span<const IoPiece> pieces) noexcept {
-  const msghdr m = message(pieces);
-  const ssize_t n = ::sendmsg(fd_, &m, kSendFlags);
+  ssize_t n;
+  if (pieces.size() == 1) {
+    n = ::send(fd_, pieces[0].iov_base, pieces[0].iov_len, kSendFlags);
+  } else {
+    const msghdr m = message(pieces);
+    n = ::sendmsg(fd_, &m, kSendFlags);
+  }
   if (n >= 0) return {IoStatus::ok, static_cast<std::size_t>(n), 0};
   return from_errno();
 }
