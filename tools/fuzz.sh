@@ -46,6 +46,12 @@ for path in sorted(pathlib.Path("tests/vectors/wire").glob("*.json")):
         if 2 <= len(text) <= 8192 and re.fullmatch(r"(?:[0-9a-fA-F]{2})+", text):
             data = bytes.fromhex(text)
             (out / hashlib.sha256(data).hexdigest()[:16]).write_bytes(data)
+for path in (pathlib.Path("tests/vectors/wire") / name for name in ("frames_decode.json", "server_behaviour.json")):
+    # fuzz_request_reader takes nine bytes before the frames: how they are cut, and their dialect
+    for i, vector in enumerate(json.loads(path.read_text())):
+        sent = vector.get("messages") or (vector["sent"] if vector["name"] != "text message" else [])
+        data = bytes([1, 0, 7, 40, 255, 13, 21, 3, vector["dialect"] == 21]) + bytes.fromhex("".join(sent))
+        (out / f"requests-{path.stem}-{i}").write_bytes(data)
 for path in sorted(pathlib.Path("tests/vectors/storage").glob("*.bin")):
     if path.stat().st_size <= 8000:
         for how in (0x00, 0x12, 0x2A, 0x78):  # fuzz_store_open takes three bytes before the file: how it is opened

@@ -35,7 +35,8 @@ async def aconnect(url: str | None = None, /, **options: Any) -> AsyncClient:
     """Opens an asynchronous client and verifies that a SIMD R Drive server answers (one round trip).
 
     Args:
-        url: ``ws://host[:port][/path]``. Left out: the variable ``SIMDRIVE_URL``, else ``ws://127.0.0.1:34129/ws``.
+        url: ``ws://host[:port][/path]`` or ``ws+unix:///path/of/socket``. Left out: the variable ``SIMDRIVE_URL``, else
+            ``ws://127.0.0.1:34129/ws``.
         options: the fields of :class:`simdrive.Options`.
 
     Raises:

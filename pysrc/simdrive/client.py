@@ -31,7 +31,7 @@ _URL_VARIABLE = "SIMDRIVE_URL"
 
 # What stands before the last @ may hold a password, wherever that has its slashes and colons. No other scheme is shown:
 # it could be a part of one.
-_USER_INFO = re.compile(r"^((?:wss?://)?).*@", re.DOTALL | re.IGNORECASE)
+_USER_INFO = re.compile(r"^((?:wss?://|ws\+unix://)?).*@", re.DOTALL | re.IGNORECASE)
 
 
 def mask_user_info(url: str) -> str:
@@ -44,8 +44,9 @@ class Options:
     """How to reach a server. Times are seconds (``None``: no limit), sizes are bytes.
 
     Attributes:
-        url: ``ws://host[:port][/path]``; port 34129 and path ``/ws`` by default. A user and a password before the host
-            are refused; they show as ``***`` here, and so in every message. So is any other @ (in a path it is %40).
+        url: ``ws://host[:port][/path]``; port 34129 and path ``/ws`` by default. Or ``ws+unix:///path/of/socket`` (not
+            on Windows; a byte of the path may be written ``%xx``). A user and a password before the host are refused;
+            they show as ``***`` here, and so in every message. So is any other @ (in a path it is %40).
         connect_timeout: name look-up, connect, upgrade and dialect probe together.
         timeout: one whole call, its retries and reconnects included.
         idle_timeout: the longest silence while a reply is due.
@@ -260,7 +261,8 @@ def connect(url: str | None = None, /, **options: Any) -> Client:
     """Opens a client and verifies that a SIMD R Drive server answers (one round trip).
 
     Args:
-        url: ``ws://host[:port][/path]``. Left out: the variable ``SIMDRIVE_URL``, else ``ws://127.0.0.1:34129/ws``.
+        url: ``ws://host[:port][/path]`` or ``ws+unix:///path/of/socket``. Left out: the variable ``SIMDRIVE_URL``, else
+            ``ws://127.0.0.1:34129/ws``.
         options: the fields of :class:`Options`.
 
     Raises:

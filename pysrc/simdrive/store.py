@@ -194,9 +194,9 @@ def open_store(target: str | os.PathLike[str], **options: Any) -> Store | Client
 
     Args:
         target: a path or ``file:///path/store.bin?mode=r`` for a :class:`Store`, ``memory://`` for a
-            :class:`MemoryStore`, ``ws://host:port/ws`` for a :class:`simdrive.Client`. In a URL the characters ``%``,
-            ``?`` and ``#`` of a path are written as ``%25``, ``%3F`` and ``%23``, and the query has options of the
-            store, flags as 1 or 0.
+            :class:`MemoryStore`, ``ws://host:port/ws`` or ``ws+unix:///path/of/socket`` for a
+            :class:`simdrive.Client`. In the URL of a file the characters ``%``, ``?`` and ``#`` of a path are written
+            as ``%25``, ``%3F`` and ``%23``, and the query has options of the store, flags as 1 or 0.
         options: those of the class. They take precedence over the URL's.
 
     Raises:

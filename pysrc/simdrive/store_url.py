@@ -28,11 +28,11 @@ def parse_target(target: object) -> tuple[str, str, dict[str, Any]]:
     if match is None:
         return "file", target, {}
     scheme = (match[1] or match[2]).lower()
-    if scheme in ("ws", "wss"):
+    if scheme in ("ws", "wss", "ws+unix"):
         return "ws", target, {}
     if scheme not in ("file", "memory"):
         raise ConfigurationError(
-            f"open {mask_user_info(target)}: unknown scheme {scheme}; known are file, memory and ws "
+            f"open {mask_user_info(target)}: unknown scheme {scheme}; known are file, memory, ws and ws+unix "
             "(a path that looks like a URL is taken as pathlib.Path)"
         )
     if "#" in target:

@@ -49,7 +49,8 @@ struct Retry {
 
 /// How to reach a server. Times are seconds, sizes bytes.
 struct Options {
-  /// ws://host[:port][/path]; port 34129 and path /ws by default.
+  /// ws://host[:port][/path]; port 34129 and path /ws by default. Or ws+unix:///path/of/socket (not on Windows), where
+  /// %xx is a byte of the path.
   std::string url = "ws://127.0.0.1:34129/ws";
   /// Name look-up, TCP connect, upgrade and dialect probe together.
   double connect_timeout = 5.0;

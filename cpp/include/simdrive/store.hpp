@@ -18,7 +18,12 @@
 
 namespace simdrive {
 
+namespace server {
+class StoreBackend;
+}
+
 namespace store {
+class Engine;
 class FileSystem;      // every call on a file goes through one; tests bring their own
 struct MappingRegion;  // a mapped file, counted
 }  // namespace store
@@ -336,7 +341,9 @@ class Store {
   [[nodiscard]] bool read_only() const noexcept;
 
  private:
+  friend class server::StoreBackend;
   struct Impl;
+  [[nodiscard]] const std::shared_ptr<store::Engine>& engine() const noexcept;
   explicit Store(std::shared_ptr<Impl> impl) noexcept;
   std::shared_ptr<Impl> impl_;
 };

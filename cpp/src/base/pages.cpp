@@ -16,6 +16,7 @@ void* map_pages(std::size_t bytes) noexcept {
   return ::VirtualAlloc(nullptr, bytes, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE);
 }
 void* map_huge_pages(std::size_t /*bytes*/) noexcept { return nullptr; }  // parts cannot be given back
+void* grow_pages(void* /*start*/, std::size_t /*bytes*/, std::size_t /*more*/) noexcept { return nullptr; }
 // Only fork() needs the addresses kept, and there is none.
 void discard_pages(void* /*start*/, std::size_t /*bytes*/) noexcept {}
 void unmap_pages(void* start, std::size_t /*bytes*/) noexcept { ::VirtualFree(start, 0, MEM_RELEASE); }
@@ -38,8 +39,13 @@ void* map_huge_pages(std::size_t bytes) noexcept {
   (void)::madvise(start + before, bytes, MADV_HUGEPAGE);  // where it is refused, small ones do
   return start + before;
 }
+void* grow_pages(void* start, std::size_t bytes, std::size_t more) noexcept {
+  void* grown = ::mremap(start, bytes, more, MREMAP_MAYMOVE);
+  return grown == MAP_FAILED ? nullptr : grown;
+}
 #else
 void* map_huge_pages(std::size_t /*bytes*/) noexcept { return nullptr; }
+void* grow_pages(void* /*start*/, std::size_t /*bytes*/, std::size_t /*more*/) noexcept { return nullptr; }
 #endif
 void discard_pages(void* start, std::size_t bytes) noexcept { ::madvise(start, bytes, MADV_DONTNEED); }
 void unmap_pages(void* start, std::size_t bytes) noexcept { ::munmap(start, bytes); }

@@ -12,6 +12,10 @@ namespace simdrive {
 /// pages may be given back by themselves, with unmap_pages(). Null where there is no such thing, too.
 [[nodiscard]] void* map_huge_pages(std::size_t bytes) noexcept;
 
+/// Makes more of what map_pages() gave, elsewhere if need be: its contents move along without being copied. Null, and
+/// nothing is changed, where the system cannot do that.
+[[nodiscard]] void* grow_pages(void* start, std::size_t bytes, std::size_t more) noexcept;
+
 /// Gives back what is in whole pages of map_pages(), but keeps their addresses. What is in them is undefined then.
 void discard_pages(void* start, std::size_t bytes) noexcept;
 

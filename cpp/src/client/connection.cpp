@@ -30,7 +30,9 @@ Result<std::shared_ptr<Connection>> Connection::open(const Endpoint& endpoint, c
   std::shared_ptr<Connection> c(new Connection(options));
   net::StopRequest stop;
   if (interrupt.requested) stop = [&interrupt] { return interrupt.requested(interrupt.context); };
-  auto ws = net::WebSocket::connect(endpoint.host, endpoint.port, endpoint.path, deadline, stop, *c);
+  auto ws = endpoint.socket_path.empty()
+                ? net::WebSocket::connect(endpoint.host, endpoint.port, endpoint.path, deadline, stop, *c)
+                : net::WebSocket::connect_unix(endpoint.socket_path, endpoint.path, deadline, stop, *c);
   if (!ws) return std::move(ws).error();
   c->ws_ = std::move(ws).value();
   c->out_.reserve(rpc::kChunk + 256);

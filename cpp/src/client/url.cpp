@@ -2,12 +2,18 @@
 
 #include <algorithm>
 #include <charconv>
+#include <optional>
+#include <utility>
+
+#include "net/socket.hpp"
 
 namespace simdrive::client {
 
 namespace {
 
 constexpr std::string_view kScheme = "ws://";
+constexpr std::string_view kUnixScheme = "ws+unix://";
+constexpr std::string_view kDigits = "0123456789abcdef";
 
 /// In small letters or capitals: schemes are the same.
 bool begins_with(std::string_view url, std::string_view scheme) {
@@ -20,13 +26,12 @@ bool begins_with(std::string_view url, std::string_view scheme) {
 std::string shown_url(std::string_view url) {
   std::string shown;
   if (const auto at = url.rfind('@'); at != std::string_view::npos) {
-    for (const std::string_view scheme : {kScheme, std::string_view("wss://")}) {
+    for (const std::string_view scheme : {kScheme, std::string_view("wss://"), kUnixScheme}) {
       if (begins_with(url, scheme)) shown = url.substr(0, scheme.size());
     }
     shown += "***";
     url.remove_prefix(at);
   }
-  constexpr std::string_view kDigits = "0123456789abcdef";
   for (const char c : url.substr(0, 200)) {
     const auto byte = static_cast<unsigned char>(c);
     if (byte >= 0x20 && byte < 0x7f) {
@@ -40,22 +45,78 @@ std::string shown_url(std::string_view url) {
 
 Error bad_url(std::string_view url, std::string_view why) {
   const std::string shown = shown_url(url);
-  return {Errc::configuration, "'" + shown + "' is not a usable URL: " + std::string(why) +
-                                   "; expected ws://host[:port][/path], for example ws://127.0.0.1:34129/ws"};
+  return {Errc::configuration,
+          "'" + shown + "' is not a usable URL: " + std::string(why) +
+              "; expected ws://host[:port][/path], for example ws://127.0.0.1:34129/ws, or ws+unix:///path/of/socket"};
 }
 
 bool printable(std::string_view s) {
   return std::all_of(s.begin(), s.end(), [](char c) { return c > 0x20 && c < 0x7f; });
 }
 
+constexpr std::string_view kUserNames = "user names are not supported (in a path, @ is written %40)";
+
+std::optional<std::string> decoded(std::string_view text) {
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    unsigned char byte = static_cast<unsigned char>(text[i]);
+    if (text[i] == '%') {
+      if (i + 2 >= text.size()) return std::nullopt;
+      const char* const last = text.data() + i + 3;
+      if (std::from_chars(text.data() + i + 1, last, byte, 16).ptr != last || byte == 0) return std::nullopt;
+      i += 2;
+    }
+    out += static_cast<char>(byte);
+  }
+  return out;
+}
+
+std::string encoded(std::string_view path) {
+  constexpr std::string_view kReserved = "%@?#\\\"<>^`{|}";
+  std::string out;
+  for (const char c : path) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte > 0x20 && byte < 0x7f && kReserved.find(c) == std::string_view::npos) {
+      out += c;
+    } else {
+      out.append("%").append(1, kDigits[byte >> 4]).append(1, kDigits[byte & 15]);
+    }
+  }
+  return out;
+}
+
+Result<Endpoint> parse_unix_url(std::string_view url) {
+  const std::size_t most = net::max_unix_path();
+  if (most == 0) return bad_url(url, "unix sockets are not supported on this system");
+  if (!printable(url)) return bad_url(url, "it holds spaces, control or non-ASCII characters (written %20, and so on)");
+  if (url.find('@') != std::string_view::npos) return bad_url(url, kUserNames);
+  const std::string_view rest = url.substr(kUnixScheme.size());
+  if (rest.find_first_of("?#") != std::string_view::npos) {
+    return bad_url(url, "a query or a fragment is not supported (in a path, ? is written %3f and # %23)");
+  }
+  if (!rest.starts_with('/')) {
+    return bad_url(url, "a unix socket has no host: the path follows ws+unix:// and begins with a third slash");
+  }
+  auto path = decoded(rest);
+  if (!path) return bad_url(url, "after % two hexadecimal digits are needed, and not 00");
+  if (path->size() > most) return bad_url(url, "the path is longer than " + std::to_string(most) + " bytes");
+  if (path->ends_with('/')) return bad_url(url, "the path names a folder");
+  Endpoint e;
+  e.socket_path = std::move(*path);
+  e.host = "localhost";
+  return e;
+}
+
 }  // namespace
 
 std::string Endpoint::text() const {
+  if (!socket_path.empty()) return std::string(kUnixScheme) + encoded(socket_path);
   const bool v6 = host.find(':') != std::string::npos;
   return "ws://" + (v6 ? "[" + host + "]" : host) + ":" + std::to_string(port) + path;
 }
 
 Result<Endpoint> parse_url(std::string_view url) {
+  if (begins_with(url, kUnixScheme)) return parse_unix_url(url);
   if (!begins_with(url, kScheme)) {
     if (begins_with(url, "wss://")) return bad_url(url, "this build has no TLS");
     return bad_url(url, "the scheme is not ws://");
@@ -63,7 +124,7 @@ Result<Endpoint> parse_url(std::string_view url) {
   if (!printable(url)) return bad_url(url, "it holds spaces, control or non-ASCII characters");
   // Also behind a slash, where it may be that of a password: such a URL must not be taken for another host and a path.
   if (url.find('@') != std::string_view::npos) {
-    return bad_url(url, "user names are not supported (in a path, @ is written %40)");
+    return bad_url(url, kUserNames);
   }
   std::string_view rest = url.substr(kScheme.size());
   Endpoint e;

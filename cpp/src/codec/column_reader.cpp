@@ -41,7 +41,10 @@ bool ColumnReader::bytes(std::uint64_t n, ByteColumn& out) {
   if (!byte_layout(n, layout)) return false;
   if (layout.density == kRaw) {
     out.values = in_.subspan(at_, layout.size);
+    out.storage.clear();
   } else {
+    if (n > unpacked_left_) return fail("packed bytes are more than the limit");
+    unpacked_left_ -= n;
     out.storage.resize(static_cast<std::size_t>(n));
     unpack(in_.data() + at_, layout.density, layout.min, n, out.storage.data());
     out.values = out.storage;
@@ -109,6 +112,7 @@ bool ColumnReader::length(std::uint64_t& out) {
 bool ColumnReader::lengths(std::uint64_t n, LengthColumn& out) {
   ByteLayout layout;
   if (!byte_layout(n, layout)) return false;
+  out.next_low_ = out.next_large_ = 0;
   out.low_.resize(static_cast<std::size_t>(n));
   unpack(in_.data() + at_, layout.density, layout.min, n, out.low_.data());
   at_ += layout.size;
@@ -132,11 +136,15 @@ bool ColumnReader::lengths(std::uint64_t n, LengthColumn& out) {
 }
 
 bool ColumnReader::value(Bytes& out) {
-  std::uint64_t n = 0;
   ByteColumn column;
-  if (!length(n) || !bytes(n, column)) return false;
+  if (!value(column)) return false;
   out = column.take();
   return true;
+}
+
+bool ColumnReader::value(ByteColumn& out) {
+  std::uint64_t n = 0;
+  return length(n) && bytes(n, out);
 }
 
 bool ColumnReader::bits(std::uint64_t n, BytesView& out) {

@@ -31,6 +31,10 @@ struct ByteColumn {
 class LengthColumn {
  public:
   [[nodiscard]] std::uint64_t sum() const noexcept { return sum_; }
+  /// Bytes of memory that it holds.
+  [[nodiscard]] std::size_t memory() const noexcept {
+    return low_.capacity() + large_.capacity() * sizeof(std::uint64_t);
+  }
   /// The lengths in order. As many calls as the column has values.
   [[nodiscard]] std::uint64_t next() noexcept {
     const std::uint8_t low = low_[next_low_++];
@@ -48,9 +52,12 @@ class LengthColumn {
 
 /// Reads columns one after another. Every method returns false on the first fault, which `error()` then tells;
 /// nothing may be read after that. Announced counts are checked against the bytes left before anything is allocated.
+/// Columns that are read into may have been used before; their memory is used again.
 class ColumnReader {
  public:
-  explicit ColumnReader(BytesView in) noexcept : in_(in) {}
+  /// BYTES columns that are packed may hold `max_unpacked` values, all together.
+  explicit ColumnReader(BytesView in, std::uint64_t max_unpacked = ~std::uint64_t{0}) noexcept
+      : in_(in), unpacked_left_(max_unpacked) {}
 
   bool bytes(std::uint64_t n, ByteColumn& out);
   /// INT column of one value.
@@ -60,6 +67,7 @@ class ColumnReader {
   bool lengths(std::uint64_t n, LengthColumn& out);
   /// LENGTH and BYTES column of one string.
   bool value(Bytes& out);
+  bool value(ByteColumn& out);
   /// BOOL column, as it stands in the message; bits past the `n`-th are undefined.
   bool bits(std::uint64_t n, BytesView& out);
   /// Column of one enum value with three variants.
@@ -98,6 +106,7 @@ class ColumnReader {
 
   BytesView in_;
   std::size_t at_ = 0;
+  std::uint64_t unpacked_left_;
   const char* fault_ = "";
 };
 

@@ -108,11 +108,24 @@ std::size_t put_length(std::uint64_t length, std::uint8_t* out) noexcept {
   return 1 + put_number(length, out + 1);
 }
 
+using Sizes = std::span<const std::uint64_t>;
+
+std::size_t count_of(const Pieces& pieces) noexcept { return pieces.count; }
+std::size_t count_of(Sizes sizes) noexcept { return sizes.size(); }
+bool is_present(const Pieces& pieces, std::size_t i) noexcept { return pieces.at(pieces.items, i) != nullptr; }
+bool is_present(Sizes sizes, std::size_t i) noexcept { return sizes[i] != kAbsent; }
+
 /// Calls `sink` with the size of every present piece, in order.
 template <class Sink>
 void for_each_size(const Pieces& pieces, Sink sink) {
   for (std::size_t i = 0; i < pieces.count; ++i) {
     if (const BytesView* piece = pieces.at(pieces.items, i)) sink(std::uint64_t{piece->size()});
+  }
+}
+template <class Sink>
+void for_each_size(Sizes sizes, Sink sink) {
+  for (const std::uint64_t size : sizes) {
+    if (size != kAbsent) sink(size);
   }
 }
 
@@ -174,7 +187,8 @@ ChunkedPacker start_bytes(std::uint8_t min, std::uint8_t max, std::uint64_t n, G
 }
 
 /// INT column of the large lengths.
-void write_large_lengths(const Pieces& pieces, const LengthSurvey& survey, Gather& out) {
+template <class Items>
+void write_large_lengths(const Items& pieces, const LengthSurvey& survey, Gather& out) {
   const std::uint64_t n = survey.large_count;
   if (n == 0) return;
   const std::uint64_t spread = survey.large_max - survey.large_min;
@@ -201,6 +215,32 @@ void write_large_lengths(const Pieces& pieces, const LengthSurvey& survey, Gathe
     std::memcpy(p, bytes.data(), width);
     p += width;
   });
+}
+
+template <class Items>
+void put_presence(const Items& items, Gather& out) {
+  const std::size_t count = count_of(items);
+  std::uint8_t* bits = out.extend(static_cast<std::size_t>(div_up(count, 8)));
+  for (std::size_t i = 0; i < count; i += 8) {
+    unsigned byte = 0;
+    for (std::size_t j = i; j < std::min(i + 8, count); ++j) {
+      if (is_present(items, j)) byte |= 1U << (j - i);
+    }
+    bits[i / 8] = static_cast<std::uint8_t>(byte);
+  }
+}
+
+template <class Items>
+void put_lengths(const Items& items, Gather& out) {
+  LengthSurvey survey;
+  for_each_size(items, [&](std::uint64_t size) { survey.add(size); });
+  if (survey.count == 0) return;
+  ChunkedPacker packer = start_bytes(survey.low_min, survey.low_max, survey.count, out);
+  for_each_size(items, [&](std::uint64_t size) {
+    packer.put(static_cast<std::uint8_t>(std::min<std::uint64_t>(size, kLargeLength)));
+  });
+  packer.finish();
+  write_large_lengths(items, survey, out);
 }
 
 /// The values of a raw column. Runs of short pieces are copied with one extension of the buffer.
@@ -265,27 +305,13 @@ void write_value(BytesView value, Gather& out, Packing packing) {
   packer.finish();
 }
 
-void write_presence(const Pieces& pieces, Gather& out) {
-  std::uint8_t* bits = out.extend(static_cast<std::size_t>(div_up(pieces.count, 8)));
-  for (std::size_t i = 0; i < pieces.count; i += 8) {
-    unsigned byte = 0;
-    for (std::size_t j = i; j < std::min(i + 8, pieces.count); ++j) {
-      if (pieces.at(pieces.items, j)) byte |= 1U << (j - i);
-    }
-    bits[i / 8] = static_cast<std::uint8_t>(byte);
-  }
-}
+void write_presence(const Pieces& pieces, Gather& out) { put_presence(pieces, out); }
+void write_presence(Sizes sizes, Gather& out) { put_presence(sizes, out); }
+void write_lengths(const Pieces& pieces, Gather& out) { put_lengths(pieces, out); }
+void write_lengths(Sizes sizes, Gather& out) { put_lengths(sizes, out); }
 
-void write_lengths(const Pieces& pieces, Gather& out) {
-  LengthSurvey survey;
-  for_each_size(pieces, [&](std::uint64_t size) { survey.add(size); });
-  if (survey.count == 0) return;
-  ChunkedPacker packer = start_bytes(survey.low_min, survey.low_max, survey.count, out);
-  for_each_size(pieces, [&](std::uint64_t size) {
-    packer.put(static_cast<std::uint8_t>(std::min<std::uint64_t>(size, kLargeLength)));
-  });
-  packer.finish();
-  write_large_lengths(pieces, survey, out);
+void write_raw_header(std::uint64_t n, Gather& out) {
+  if (n >= kByteHeaderFrom) out.push(Form{}.header());
 }
 
 void write_bytes(const Pieces& pieces, Gather& out, Packing packing) {

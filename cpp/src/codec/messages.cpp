@@ -91,6 +91,22 @@ void encode_batch_read_response(std::span<const std::optional<BytesView>> payloa
   write_bytes(pieces_of(payloads), out, packing);
 }
 
+void encode_read_response_head(std::uint64_t size, Gather& out) {
+  out.push(size != kAbsent ? 1 : 0);
+  if (size == kAbsent) return;
+  write_length(size, out);
+  write_raw_header(size, out);
+}
+
+void encode_batch_read_response_head(std::span<const std::uint64_t> sizes, Gather& out) {
+  write_length(sizes.size(), out);
+  write_presence(sizes, out);
+  write_lengths(sizes, out);
+  std::uint64_t total = 0;
+  for (const std::uint64_t size : sizes) total += size != kAbsent ? size : 0;
+  write_raw_header(total, out);
+}
+
 void encode_error_payload(std::uint8_t code, std::string_view message, Gather& out) {
   out.push(code);
   write_length(message.size(), out);

@@ -22,7 +22,7 @@ enum class Packing : std::uint8_t {
 };
 inline constexpr std::size_t kScanMax = 64 * 1024;
 
-/// `sizes` entries of absent values.
+/// Where sizes are listed: there is no value.
 inline constexpr std::uint64_t kAbsent = ~std::uint64_t{0};
 
 // Requests. `out` is appended to; runs may be borrowed from the arguments.
@@ -37,6 +37,11 @@ void encode_bool_response(bool value, Gather& out);
 void encode_read_response(std::optional<BytesView> payload, Gather& out, Packing packing = Packing::automatic);
 void encode_batch_read_response(std::span<const std::optional<BytesView>> payloads, Gather& out,
                                 Packing packing = Packing::automatic);
+// The same without the payloads: their bytes, raw and one after another, complete the response.
+/// `kAbsent` for none.
+void encode_read_response_head(std::uint64_t size, Gather& out);
+/// One size for each key, `kAbsent` for none.
+void encode_batch_read_response_head(std::span<const std::uint64_t> sizes, Gather& out);
 /// `code`: 0 Fail, 1 System, 2 NotFound.
 void encode_error_payload(std::uint8_t code, std::string_view message, Gather& out);
 

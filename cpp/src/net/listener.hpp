@@ -17,7 +17,8 @@ struct Accepted {
 
 class Listener {
  public:
-  /// `host` is a name or an address; port 0: a free one. `bind_failed`, with host and port in the detail.
+  /// `host` is a name or an address ("::" and names that have both kinds are served for IPv4 clients, too); port 0: a
+  /// free one. `bind_failed`, with host and port in the detail and the system's code.
   static Result<Listener> tcp(const std::string& host, std::uint16_t port);
   /// Readable and writable by its owner alone (0600). A socket that nobody listens on any more is replaced, anything
   /// else at the path is refused. Removed by close(). `bind_failed` where there are no unix sockets.
@@ -45,7 +46,10 @@ class Listener {
   Socket socket_;
   std::uint16_t port_ = 0;
   std::string address_;
-  bool is_path_ = false;
+  // Of a path: what is ours to remove, and whose.
+  std::uint64_t device_ = 0;
+  std::uint64_t inode_ = 0;
+  long process_ = 0;
 };
 
 }  // namespace simdrive::net

@@ -8,6 +8,7 @@
 #include <boost/system/error_code.hpp>
 #include <cstddef>
 #include <new>
+#include <optional>
 #include <utility>
 
 namespace simdrive::net {
@@ -90,7 +91,10 @@ struct Op {
 /// First in, first out; run by whoever holds the connection.
 class OpQueue {
  public:
-  OpQueue() = default;
+  OpQueue() : own_(std::in_place, 1), context_(&*own_) {}
+  /// `shared` must outlive the queue. A context with a timer has three descriptors of its own: too many for a server to
+  /// have one for each connection.
+  explicit OpQueue(boost::asio::io_context& shared) : context_(&shared) {}
   OpQueue(const OpQueue&) = delete;
   OpQueue& operator=(const OpQueue&) = delete;
   ~OpQueue() { clear(); }
@@ -133,7 +137,7 @@ class OpQueue {
 
   [[nodiscard]] SlotPool& pool() noexcept { return pool_; }
   /// Beast's stream owns a timer, which asks for a context. Nobody runs this one.
-  [[nodiscard]] boost::asio::io_context& context() noexcept { return context_; }
+  [[nodiscard]] boost::asio::io_context& context() noexcept { return *context_; }
 
  private:
   template <class F>
@@ -171,7 +175,8 @@ class OpQueue {
     return op;
   }
 
-  boost::asio::io_context context_{1};
+  std::optional<boost::asio::io_context> own_;
+  boost::asio::io_context* context_;
   SlotPool pool_;
   Op* head_ = nullptr;
   Op* tail_ = nullptr;

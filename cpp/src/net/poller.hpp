@@ -2,7 +2,6 @@
 // One thread, except wake().
 #pragma once
 
-#include <cstdint>
 #include <memory>
 #include <span>
 
@@ -17,20 +16,25 @@ class Poller {
     void* tag = nullptr;
     bool readable = false;  ///< or at its end, or broken
     bool writable = false;
+    /// The peer is gone in both directions. Said whether or not anything was asked for, again and again: what still can
+    /// be received should be, then the socket is to be removed.
+    bool broken = false;
   };
 
+  /// `bind_failed` where there are no descriptors left for it.
   static Result<std::unique_ptr<Poller>> make();
   Poller(const Poller&) = delete;
   Poller& operator=(const Poller&) = delete;
   ~Poller();
 
-  /// `tag`, not null, comes back with what is ready.
+  /// `tag`, not null, comes back with what is ready. `out_of_memory`, also where the system has a limit on what may be
+  /// waited for.
   Result<void> add(SocketHandle fd, void* tag, bool read, bool write);
   void change(SocketHandle fd, void* tag, bool read, bool write) noexcept;
   /// Before the socket is closed.
   void remove(SocketHandle fd) noexcept;
 
-  /// Sleeps until something is ready, wake() is called, or `until`; the part of `ready` that is filled.
+  /// Sleeps until something is ready, wake() is called, or `until`; the part of `ready` that is filled. May end early.
   std::span<Ready> wait(std::span<Ready> ready, TimePoint until) noexcept;
   /// Ends wait(), also the next one. Any thread.
   void wake() noexcept;

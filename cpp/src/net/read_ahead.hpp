@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <new>
 #include <span>
 #include <vector>
 
@@ -14,6 +15,8 @@ namespace simdrive::net {
 
 class ReadAhead {
  public:
+  explicit ReadAhead(std::size_t size = kSize) : bytes_(size) {}
+
   /// Fills `pieces`: with what is here, or by one receive.
   IoResult receive(Socket& socket, std::span<IoPiece> pieces) noexcept {
     if (any()) return take(pieces);
@@ -35,8 +38,41 @@ class ReadAhead {
 
   /// Whether bytes are here for reads to come.
   [[nodiscard]] bool any() const noexcept { return begin_ != end_; }
+  [[nodiscard]] std::size_t left() const noexcept { return end_ - begin_; }
   /// Whether the last receive left the socket empty.
   [[nodiscard]] bool drained() const noexcept { return drained_; }
+
+  /// For one that was made with no size: receives into `memory` from now on, unless bytes are still here.
+  void borrow(std::vector<std::uint8_t>& memory) noexcept {
+    if (!any() && !borrowed_) {
+      bytes_.swap(memory);
+      borrowed_ = true;
+    }
+  }
+  /// Gives back what was borrowed; bytes for reads to come move into memory of their own. Where there is none, the
+  /// borrowed memory is kept.
+  void give_back(std::vector<std::uint8_t>& memory) noexcept {
+    if (!borrowed_) {
+      if (!any()) std::vector<std::uint8_t>().swap(bytes_);
+      return;
+    }
+    try {
+      std::vector<std::uint8_t> rest(bytes_.data() + begin_, bytes_.data() + end_);
+      memory.swap(bytes_);
+      bytes_.swap(rest);
+    } catch (const std::bad_alloc&) {
+      return;
+    }
+    borrowed_ = false;
+    begin_ = 0;
+    end_ = bytes_.size();
+  }
+  /// Bytes that came before the first read, and are for it.
+  void keep(std::span<const std::uint8_t> bytes) {
+    bytes_.assign(bytes.begin(), bytes.end());
+    begin_ = 0;
+    end_ = bytes_.size();
+  }
 
  private:
   static constexpr std::size_t kSmall = 4096;
@@ -53,11 +89,12 @@ class ReadAhead {
     return r;
   }
 
-  std::vector<std::uint8_t> bytes_ = std::vector<std::uint8_t>(kSize);
+  std::vector<std::uint8_t> bytes_;
   std::size_t begin_ = 0;
   std::size_t end_ = 0;
   bool bulk_ = false;  // the last receive was for a large read
   bool drained_ = false;
+  bool borrowed_ = false;
 };
 
 }  // namespace simdrive::net

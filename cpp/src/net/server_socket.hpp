@@ -37,18 +37,23 @@ struct HttpAnswer {
 
 enum class MessageKind : std::uint8_t { binary, text };
 
-/// What the owner is told and asked; always from within receive() or flush().
+/// What the owner is told and asked; always from within receive() or flush(). The socket must outlive the call.
 class ServerEvents {
  public:
+  /// Called once, for a request that is well-formed and has no body; others are answered without asking (400, 413,
+  /// 431), and so is a 101 for one without `upgrade` (426).
   virtual HttpAnswer http(const HttpRequest& request) = 0;
   /// The upgrade is done.
   virtual void opened() = 0;
-  /// Where the next bytes of messages go. Empty: do not read now.
+  /// Where the next bytes of messages go. Empty: do not read now. The place is lent until received() or the end, also
+  /// from one receive() to the next: who wants nothing any more does not call that.
   virtual MutableBytes need() = 0;
   /// `n` bytes of a message are in need(). May be 0, for an empty message.
   virtual void received(std::size_t n, MessageKind kind, bool message_done) = 0;
-  /// Nothing more will come: a Close frame (which has been answered), the end of the stream, or a failure. What was
-  /// written before can still be flushed.
+  /// Nothing more will come; said once, and not after ServerSocket::close(). What was written before can still be
+  /// flushed. `closed`: a Close frame, which has been answered. `connection_lost`: the end of the stream, or a failure.
+  /// `handshake_failed`: an HTTP answer other than 101. `protocol_error`: against the protocol or a limit, see
+  /// ServerSocket::close_code().
   virtual void ended(Error error) = 0;
 
  protected:
@@ -85,7 +90,8 @@ class ServerSocket {
   void message_written(std::size_t n);
   /// An empty ping.
   void ping();
-  /// Close frame with a code and at most 123 bytes of reason. Nothing is sent after it; what comes is dropped.
+  /// Close frame with a code and at most 123 bytes of reason. Nothing is sent after it; what comes is dropped. Before
+  /// the upgrade there is no such frame: the connection just ends.
   void close(std::uint16_t code, std::string_view reason);
 
   /// Sends what is buffered. True: all of it is gone. False: the socket is full, wait until it is writable.
@@ -98,6 +104,9 @@ class ServerSocket {
   [[nodiscard]] bool finished() const noexcept;
 
   [[nodiscard]] bool upgraded() const noexcept;
+  /// Of the Close frame that was sent, by close() or on what came: 1002, 1007 and 1009 are violations by the peer; 0:
+  /// none was.
+  [[nodiscard]] std::uint16_t close_code() const noexcept;
   [[nodiscard]] SocketHandle fd() const noexcept;
   /// Of the whole connection, control frames and HTTP included.
   [[nodiscard]] std::uint64_t bytes_received() const noexcept;

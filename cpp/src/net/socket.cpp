@@ -13,11 +13,6 @@ namespace simdrive::net {
 
 namespace {
 
-struct AddressListDeleter {
-  void operator()(addrinfo* p) const noexcept { ::freeaddrinfo(p); }
-};
-using AddressList = std::unique_ptr<addrinfo, AddressListDeleter>;
-
 struct Lookup {
   std::mutex mutex;
   std::condition_variable ready;
@@ -25,17 +20,6 @@ struct Lookup {
   int code = 0;
   AddressList list;
 };
-
-int look_up(const std::string& host, std::uint16_t port, int flags, AddressList& out) {
-  addrinfo hints{};
-  hints.ai_family = AF_UNSPEC;
-  hints.ai_socktype = SOCK_STREAM;
-  hints.ai_flags = AI_NUMERICSERV | flags;
-  addrinfo* list = nullptr;
-  const int code = ::getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &list);
-  if (code == 0) out.reset(list);
-  return code;
-}
 
 // The resolver has no deadline of its own, so names are looked up on a thread that may be left behind.
 Result<AddressList> resolve(const std::string& host, std::uint16_t port, TimePoint deadline, const StopRequest& stop) {
@@ -67,6 +51,17 @@ Result<AddressList> resolve(const std::string& host, std::uint16_t port, TimePoi
 }
 
 }  // namespace
+
+int look_up(const std::string& host, std::uint16_t port, int flags, AddressList& out) {
+  addrinfo hints{};
+  hints.ai_family = AF_UNSPEC;
+  hints.ai_socktype = SOCK_STREAM;
+  hints.ai_flags = AI_NUMERICSERV | flags;
+  addrinfo* list = nullptr;
+  const int code = ::getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &list);
+  if (code == 0) out.reset(list);
+  return code;
+}
 
 TimePoint after(TimePoint start, double seconds) noexcept {
   constexpr double kFar = 1e9;

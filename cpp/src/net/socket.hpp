@@ -118,6 +118,12 @@ PollResult wait(SocketHandle fd, bool want_write, const WakeUp* wake_up, TimePoi
 using StopRequest = std::function<bool()>;
 inline constexpr std::chrono::milliseconds kStopSlice{100};
 
+/// The longest path that a unix socket can have, in bytes; 0: this system has none.
+[[nodiscard]] std::size_t max_unix_path() noexcept;
+
+/// Connects to the socket at a path. Where there are no unix sockets: `configuration`.
+Result<Socket> connect_unix(const std::string& path, TimePoint deadline, const StopRequest& stop);
+
 /// Resolves and connects within `deadline`, trying each address in turn. TCP_NODELAY is set.
 Result<Socket> connect_tcp(const std::string& host, std::uint16_t port, TimePoint deadline, const StopRequest& stop);
 

@@ -8,8 +8,11 @@
 #include <sys/eventfd.h>
 #endif
 
+#include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <system_error>
+#include <thread>
 
 #include "net/socket_os.hpp"
 
@@ -36,9 +39,15 @@ msghdr message(std::span<const IoPiece> pieces) noexcept {
   return m;
 }
 
-std::string errno_text(int e) { return std::generic_category().message(e); }
+}  // namespace
 
-bool prepare(int fd) noexcept {
+void start_sockets() noexcept {}
+
+int last_error_code() noexcept { return errno; }
+
+std::string error_text(int code) { return std::generic_category().message(code); }
+
+bool prepare_socket(int fd) noexcept {
   const int one = 1;
   (void)::fcntl(fd, F_SETFD, FD_CLOEXEC);
 #ifdef SO_NOSIGPIPE
@@ -49,17 +58,84 @@ bool prepare(int fd) noexcept {
   return flags >= 0 && ::fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0;
 }
 
-}  // namespace
+void prepare_listener(int fd, const addrinfo& address) noexcept {
+  const int one = 1;
+  // Else the address is taken for minutes by connections that have ended.
+  (void)::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+  const int zero = 0;
+  if (address.ai_family == AF_INET6) (void)::setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &zero, sizeof zero);
+}
 
-void start_sockets() noexcept {}
+int accept_one(int listener, sockaddr_storage& peer, socklen_t& size) noexcept {
+  size = sizeof peer;
+#if defined(SOCK_NONBLOCK) && defined(SOCK_CLOEXEC)
+  const int fd = ::accept4(listener, reinterpret_cast<sockaddr*>(&peer), &size, SOCK_CLOEXEC | SOCK_NONBLOCK);
+  const int one = 1;
+  if (fd >= 0) (void)::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);  // a unix socket has no such thing
+  return fd;
+#else
+  const int fd = ::accept(listener, reinterpret_cast<sockaddr*>(&peer), &size);
+  if (fd >= 0 && !prepare_socket(fd)) {
+    (void)::close(fd);
+    errno = ECONNABORTED;
+    return -1;
+  }
+  return fd;
+#endif
+}
+
+AcceptFailure accept_failure(int code) noexcept {
+  switch (code) {
+    case EMFILE:
+    case ENFILE:
+    case ENOBUFS:
+    case ENOMEM: return AcceptFailure::no_descriptors;
+    case EBADF:
+    case EINVAL:
+    case ENOTSOCK:
+    case EOPNOTSUPP:
+    case EFAULT: return AcceptFailure::other;
+    default: return AcceptFailure::nobody_there;  // Linux passes on what befell the connection that waited
+  }
+}
+
+bool address_taken(int code) noexcept { return code == EADDRINUSE; }
 
 std::string lookup_text(int code) { return ::gai_strerror(code); }
 
+bool unix_address(const std::string& path, sockaddr_un& out) noexcept {
+  if (path.empty() || path.size() > max_unix_path() || path.find('\0') != std::string::npos) return false;
+  out = {};
+  out.sun_family = AF_UNIX;
+  std::memcpy(out.sun_path, path.data(), path.size());
+  return true;
+}
+
+std::size_t max_unix_path() noexcept { return sizeof(sockaddr_un::sun_path) - 1; }
+
+Result<Socket> connect_unix(const std::string& path, TimePoint deadline, const StopRequest& stop) {
+  sockaddr_un address{};
+  if (!unix_address(path, address)) {
+    return Error{Errc::configuration,
+                 "the path of a unix socket has 1 to " + std::to_string(max_unix_path()) + " bytes"};
+  }
+  Socket s(::socket(AF_UNIX, SOCK_STREAM, 0));
+  if (!s.open() || !prepare_socket(s.fd())) return Error{Errc::connect_failed, error_text(errno)};
+  while (::connect(s.fd(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+    // A full queue of connections, which cannot be waited for: it is asked again.
+    if (errno != EAGAIN && errno != EINTR) return Error{Errc::connect_failed, error_text(errno)};
+    if (Clock::now() >= deadline) return Error{Errc::connect_timeout, "the server takes no connections"};
+    if (stop && stop()) return connect_interrupted();
+    std::this_thread::sleep_until(std::min(deadline, Clock::now() + std::chrono::milliseconds(10)));
+  }
+  return s;
+}
+
 Result<Socket> connect_one(const addrinfo& address, TimePoint deadline, const StopRequest& stop) {
   Socket s(::socket(address.ai_family, address.ai_socktype, address.ai_protocol));
-  if (!s.open() || !prepare(s.fd())) return Error{Errc::connect_failed, errno_text(errno)};
+  if (!s.open() || !prepare_socket(s.fd())) return Error{Errc::connect_failed, error_text(errno)};
   if (::connect(s.fd(), address.ai_addr, address.ai_addrlen) == 0) return s;
-  if (errno != EINPROGRESS && errno != EINTR) return Error{Errc::connect_failed, errno_text(errno)};
+  if (errno != EINPROGRESS && errno != EINTR) return Error{Errc::connect_failed, error_text(errno)};
   while (!wait(s.fd(), true, nullptr, std::min(deadline, Clock::now() + kStopSlice)).writable) {
     if (Clock::now() >= deadline) return Error{Errc::connect_timeout, "no answer to the TCP connect"};
     if (stop && stop()) return connect_interrupted();
@@ -67,7 +143,7 @@ Result<Socket> connect_one(const addrinfo& address, TimePoint deadline, const St
   int error = 0;
   socklen_t size = sizeof error;
   if (::getsockopt(s.fd(), SOL_SOCKET, SO_ERROR, &error, &size) != 0) error = errno;
-  if (error != 0) return Error{Errc::connect_failed, errno_text(error)};
+  if (error != 0) return Error{Errc::connect_failed, error_text(error)};
   return s;
 }
 
@@ -85,8 +161,13 @@ IoResult Socket::receive(std::span<IoPiece> pieces) noexcept {
 }
 
 IoResult Socket::send(std::span<const IoPiece> pieces) noexcept {
-  const msghdr m = message(pieces);
-  const ssize_t n = ::sendmsg(fd_, &m, kSendFlags);
+  ssize_t n;
+  if (pieces.size() == 1) {
+    n = ::send(fd_, pieces[0].iov_base, pieces[0].iov_len, kSendFlags);
+  } else {
+    const msghdr m = message(pieces);
+    n = ::sendmsg(fd_, &m, kSendFlags);
+  }
   if (n >= 0) return {IoStatus::ok, static_cast<std::size_t>(n), 0};
   return from_errno();
 }

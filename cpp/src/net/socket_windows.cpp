@@ -17,26 +17,10 @@ static_assert(sizeof(SocketHandle) == sizeof(SOCKET) && kNoSocket == INVALID_SOC
 
 WSABUF* as_wsabuf(const IoPiece* pieces) noexcept { return reinterpret_cast<WSABUF*>(const_cast<IoPiece*>(pieces)); }
 
-std::string error_text(int code) { return std::system_category().message(code); }
-
 IoResult last_error() noexcept {
   const int e = ::WSAGetLastError();
   if (e == WSAEWOULDBLOCK || e == WSAEINTR) return {IoStatus::would_block, 0, 0};
   return {IoStatus::failed, 0, e};
-}
-
-bool prepare(SOCKET socket) noexcept {
-  const int one = 1;
-  (void)::setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, reinterpret_cast<const char*>(&one), sizeof one);
-  // Winsock has no TCP_QUICKACK. Acknowledging every segment keeps a peer that has Nagle's algorithm on from waiting
-  // for a delayed acknowledgement; systems that do not know the request say so, and calls are slower there.
-  constexpr DWORD kSetAckFrequency = _WSAIOW(IOC_VENDOR, 23);
-  int frequency = 1;
-  DWORD returned = 0;
-  (void)::WSAIoctl(socket, kSetAckFrequency, &frequency, sizeof frequency, nullptr, 0, &returned, nullptr, nullptr);
-  (void)::SetHandleInformation(reinterpret_cast<HANDLE>(socket), HANDLE_FLAG_INHERIT, 0);
-  u_long non_blocking = 1;
-  return ::ioctlsocket(socket, static_cast<long>(FIONBIO), &non_blocking) == 0;
 }
 
 /// Whether a connect under way has ended, well or not. WSAPoll does not tell of failed ones before Windows 10 2004.
@@ -81,11 +65,70 @@ void start_sockets() noexcept {
   });
 }
 
+int last_error_code() noexcept { return ::WSAGetLastError(); }
+
+std::string error_text(int code) { return std::system_category().message(code); }
+
+bool prepare_socket(SocketHandle socket) noexcept {
+  const int one = 1;
+  (void)::setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, reinterpret_cast<const char*>(&one), sizeof one);
+  // Winsock has no TCP_QUICKACK. Acknowledging every segment keeps a peer that has Nagle's algorithm on from waiting
+  // for a delayed acknowledgement; systems that do not know the request say so, and calls are slower there.
+  constexpr DWORD kSetAckFrequency = _WSAIOW(IOC_VENDOR, 23);
+  int frequency = 1;
+  DWORD returned = 0;
+  (void)::WSAIoctl(socket, kSetAckFrequency, &frequency, sizeof frequency, nullptr, 0, &returned, nullptr, nullptr);
+  (void)::SetHandleInformation(reinterpret_cast<HANDLE>(socket), HANDLE_FLAG_INHERIT, 0);
+  u_long non_blocking = 1;
+  return ::ioctlsocket(socket, static_cast<long>(FIONBIO), &non_blocking) == 0;
+}
+
+void prepare_listener(SocketHandle socket, const addrinfo& address) noexcept {
+  const int one = 1;
+  // Else another program could listen at the same address, and take our clients.
+  (void)::setsockopt(socket, SOL_SOCKET, SO_EXCLUSIVEADDRUSE, reinterpret_cast<const char*>(&one), sizeof one);
+  const int zero = 0;
+  if (address.ai_family == AF_INET6) {
+    (void)::setsockopt(socket, IPPROTO_IPV6, IPV6_V6ONLY, reinterpret_cast<const char*>(&zero), sizeof zero);
+  }
+}
+
+SocketHandle accept_one(SocketHandle listener, sockaddr_storage& peer, socklen_t& size) noexcept {
+  size = sizeof peer;
+  const SOCKET s = ::accept(listener, reinterpret_cast<sockaddr*>(&peer), &size);
+  if (s == INVALID_SOCKET || prepare_socket(s)) return s;
+  (void)::closesocket(s);
+  ::WSASetLastError(WSAECONNRESET);
+  return INVALID_SOCKET;
+}
+
+AcceptFailure accept_failure(int code) noexcept {
+  switch (code) {
+    case WSAEMFILE:
+    case WSAENOBUFS: return AcceptFailure::no_descriptors;
+    case WSAEFAULT:
+    case WSAEINVAL:
+    case WSAENOTSOCK:
+    case WSAEOPNOTSUPP:
+    case WSAENETDOWN:
+    case WSANOTINITIALISED: return AcceptFailure::other;
+    default: return AcceptFailure::nobody_there;
+  }
+}
+
+bool address_taken(int code) noexcept { return code == WSAEADDRINUSE || code == WSAEACCES; }
+
 std::string lookup_text(int code) { return error_text(code); }
+
+std::size_t max_unix_path() noexcept { return 0; }
+
+Result<Socket> connect_unix(const std::string& /*path*/, TimePoint /*deadline*/, const StopRequest& /*stop*/) {
+  return Error{Errc::configuration, "unix sockets are not supported on Windows; use ws://host:port"};
+}
 
 Result<Socket> connect_one(const addrinfo& address, TimePoint deadline, const StopRequest& stop) {
   Socket s(::socket(address.ai_family, address.ai_socktype, address.ai_protocol));
-  if (!s.open() || !prepare(s.fd())) return Error{Errc::connect_failed, error_text(::WSAGetLastError())};
+  if (!s.open() || !prepare_socket(s.fd())) return Error{Errc::connect_failed, error_text(::WSAGetLastError())};
   if (::connect(s.fd(), address.ai_addr, static_cast<int>(address.ai_addrlen)) == 0) return s;
   if (const int e = ::WSAGetLastError(); e != WSAEWOULDBLOCK) return Error{Errc::connect_failed, error_text(e)};
   while (!connect_ended(s.fd(), std::min(deadline, Clock::now() + kStopSlice))) {

@@ -13,7 +13,24 @@
 
 namespace simdrive::net {
 
-/// Plain TCP. TLS and unix sockets join as other classes of this shape. Guarded by the owner's mutex, except that
+/// The pieces of one read or write.
+struct IoPieces {
+  template <class Buffers>
+  void fill(const Buffers& buffers) {
+    count = 0;
+    for (auto it = boost::asio::buffer_sequence_begin(buffers); it != boost::asio::buffer_sequence_end(buffers); ++it) {
+      const auto b = *it;
+      if (b.size() == 0) continue;
+      if (count == list.size()) break;
+      list[count++] = io_piece(b.data(), b.size());
+    }
+  }
+
+  std::array<IoPiece, 16> list{};
+  std::size_t count = 0;
+};
+
+/// A plain socket, TCP or unix. TLS joins as another class of this shape. Guarded by the owner's mutex, except that
 /// `send_pending` may run without it: nobody else touches a pending write.
 class PlainTransport {
  public:
@@ -36,9 +53,9 @@ class PlainTransport {
   auto async_read_some(const Buffers& buffers, Handler&& handler) {
     return boost::asio::async_initiate<Handler, void(ErrorCode, std::size_t)>(
         [this](auto h, const Buffers& b) {
-          read_count_ = fill(read_, b);
+          read_.fill(b);
           Op* op = queue_->make_io(std::move(h));
-          if (read_count_ == 0) {
+          if (read_.count == 0) {
             queue_->push(op);  // an empty read completes with nothing
           } else {
             read_op_ = op;
@@ -51,9 +68,9 @@ class PlainTransport {
   auto async_write_some(const Buffers& buffers, Handler&& handler) {
     return boost::asio::async_initiate<Handler, void(ErrorCode, std::size_t)>(
         [this](auto h, const Buffers& b) {
-          write_count_ = fill(write_, b);
+          write_.fill(b);
           Op* op = queue_->make_io(std::move(h));
-          if (write_count_ == 0) {
+          if (write_.count == 0) {
             queue_->push(op);
           } else {
             write_op_ = op;
@@ -63,29 +80,14 @@ class PlainTransport {
   }
 
   /// Fills the pending read with what was received ahead, or by one receive.
-  IoResult receive_pending() noexcept { return ahead_.receive(socket_, {read_.data(), read_count_}); }
+  IoResult receive_pending() noexcept { return ahead_.receive(socket_, {read_.list.data(), read_.count}); }
   [[nodiscard]] const ReadAhead& ahead() const noexcept { return ahead_; }
   /// One send of the pending write. Needs no lock.
-  IoResult send_pending() noexcept { return socket_.send({write_.data(), write_count_}); }
+  IoResult send_pending() noexcept { return socket_.send({write_.list.data(), write_.count}); }
   void complete_read(ErrorCode ec, std::size_t n) noexcept { complete(read_op_, ec, n); }
   void complete_write(ErrorCode ec, std::size_t n) noexcept { complete(write_op_, ec, n); }
 
  private:
-  static constexpr std::size_t kPieces = 16;
-  using Pieces = std::array<IoPiece, kPieces>;
-
-  template <class Buffers>
-  static std::size_t fill(Pieces& pieces, const Buffers& buffers) {
-    std::size_t n = 0;
-    for (auto it = boost::asio::buffer_sequence_begin(buffers); it != boost::asio::buffer_sequence_end(buffers); ++it) {
-      const auto b = *it;
-      if (b.size() == 0) continue;
-      if (n == kPieces) break;
-      pieces[n++] = io_piece(b.data(), b.size());
-    }
-    return n;
-  }
-
   void complete(Op*& slot, ErrorCode ec, std::size_t n) noexcept {
     Op* op = std::exchange(slot, nullptr);
     if (!op) return;
@@ -96,10 +98,8 @@ class PlainTransport {
 
   OpQueue* queue_;
   Socket socket_;
-  Pieces read_{};
-  Pieces write_{};
-  std::size_t read_count_ = 0;
-  std::size_t write_count_ = 0;
+  IoPieces read_;
+  IoPieces write_;
   Op* read_op_ = nullptr;
   Op* write_op_ = nullptr;
   ReadAhead ahead_;

@@ -201,11 +201,22 @@ WebSocket::~WebSocket() {
 Result<std::unique_ptr<WebSocket>> WebSocket::connect(const std::string& host, std::uint16_t port,
                                                       const std::string& path, TimePoint deadline,
                                                       const StopRequest& stop, Events& events) {
-  auto socket = connect_tcp(host, port, deadline, stop);
-  if (!socket) return std::move(socket).error();
-  auto impl = std::make_unique<Impl>(std::move(socket).value(), events);
   const bool v6 = host.find(':') != std::string::npos;
   const std::string authority = (v6 ? "[" + host + "]" : host) + ":" + std::to_string(port);
+  return upgrade(connect_tcp(host, port, deadline, stop), authority, path, deadline, stop, events);
+}
+
+Result<std::unique_ptr<WebSocket>> WebSocket::connect_unix(const std::string& socket_path, const std::string& path,
+                                                           TimePoint deadline, const StopRequest& stop,
+                                                           Events& events) {
+  return upgrade(net::connect_unix(socket_path, deadline, stop), "localhost", path, deadline, stop, events);
+}
+
+Result<std::unique_ptr<WebSocket>> WebSocket::upgrade(Result<Socket> socket, const std::string& authority,
+                                                      const std::string& path, TimePoint deadline,
+                                                      const StopRequest& stop, Events& events) {
+  if (!socket) return std::move(socket).error();
+  auto impl = std::make_unique<Impl>(std::move(socket).value(), events);
   auto up = impl->upgrade(authority, path, deadline, stop);
   std::unique_ptr<WebSocket> ws(new WebSocket(std::move(impl)));
   if (!up) return std::move(up).error();

@@ -39,6 +39,9 @@ class WebSocket {
   static Result<std::unique_ptr<WebSocket>> connect(const std::string& host, std::uint16_t port,
                                                     const std::string& path, TimePoint deadline,
                                                     const StopRequest& stop, Events& events);
+  /// The same over the unix socket at `socket_path`.
+  static Result<std::unique_ptr<WebSocket>> connect_unix(const std::string& socket_path, const std::string& path,
+                                                         TimePoint deadline, const StopRequest& stop, Events& events);
   WebSocket(const WebSocket&) = delete;
   WebSocket& operator=(const WebSocket&) = delete;
   ~WebSocket();
@@ -72,6 +75,9 @@ class WebSocket {
 
  private:
   struct Impl;
+  static Result<std::unique_ptr<WebSocket>> upgrade(Result<Socket> socket, const std::string& authority,
+                                                    const std::string& path, TimePoint deadline,
+                                                    const StopRequest& stop, Events& events);
   explicit WebSocket(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };

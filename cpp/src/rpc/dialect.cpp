@@ -40,21 +40,26 @@ std::optional<Dialect> judge_probe_answer(BytesView first_message) noexcept {
   return std::nullopt;
 }
 
-Result<std::optional<Dialect>> DialectDetector::feed(BytesView message) {
-  if (message.empty()) return std::optional<Dialect>();
-  const bool first = collected_.empty();
-  collected_.insert(collected_.end(), message.begin(), message.end());
-  if (strong(Dialect::d13, frame13_)) return std::optional(Dialect::d13);
-  if (strong(Dialect::d21, frame21_)) return std::optional(Dialect::d21);
-  // Bytes of several messages may look whole before they are: only a message alone is judged by its border.
-  if (first) {
+Result<std::optional<Dialect>> DialectDetector::feed(BytesView piece, bool message_done) {
+  collected_.insert(collected_.end(), piece.begin(), piece.end());
+  if (collected_.empty()) return std::optional<Dialect>();
+  if (!piece.empty()) {
+    if (strong(Dialect::d13, frame13_)) return std::optional(Dialect::d13);
+    if (strong(Dialect::d21, frame21_)) return std::optional(Dialect::d21);
+  }
+  const bool in_first = !first_done_;
+  first_done_ = first_done_ || message_done;
+  // Bytes of several messages, or of a part of one, may look whole before they are: only the first message is judged by
+  // its border.
+  if (in_first && message_done) {
     const bool w13 = weak(Dialect::d13);
     const bool w21 = weak(Dialect::d21);
     if (w13 && w21) return std::optional(preferred_);
     if (w13) return std::optional(Dialect::d13);
     if (w21) return std::optional(Dialect::d21);
   }
-  if (collected_.size() > kCap) {
+  const std::size_t cap = first_done_ ? kCap : kCap + kFrameHeaderMax;
+  if (collected_.size() > cap) {
     return Error{Errc::protocol_error, "the client's dialect cannot be told", Outcome::unknown, 0};
   }
   return std::optional<Dialect>();

@@ -29,14 +29,18 @@ std::optional<Dialect> judge_probe_answer(BytesView first_message) noexcept;
 /// Finds out, for a server, what a client speaks. Not thread safe.
 class DialectDetector {
  public:
-  /// More bytes than this without a verdict are a `protocol_error`.
+  /// More bytes than this without a verdict are a `protocol_error`; the first frame of a first message may bring as
+  /// many and its header.
   static constexpr std::size_t kCap = 65536;
 
   /// `preferred` is the answer to a client that both dialects understand.
   explicit DialectDetector(Dialect preferred = Dialect::d13) : preferred_(preferred) {}
 
-  /// Takes a binary message; returns the dialect once it is known. Not to be called after that.
-  Result<std::optional<Dialect>> feed(BytesView message);
+  /// Takes bytes of binary messages as they come, and whether a message ends with them. Returns the dialect once it is
+  /// known. Not to be called after that.
+  Result<std::optional<Dialect>> feed(BytesView piece, bool message_done);
+  /// Takes a whole binary message.
+  Result<std::optional<Dialect>> feed(BytesView message) { return feed(message, true); }
 
   /// Every byte fed so far: to be decoded in the dialect found.
   [[nodiscard]] BytesView collected() const noexcept { return collected_; }
@@ -47,6 +51,7 @@ class DialectDetector {
 
   Dialect preferred_;
   Bytes collected_;
+  bool first_done_ = false;  // the first message that is not empty
   // Where the walk of each dialect stands: a frame that is not judged yet.
   std::size_t frame13_ = 0;
   std::size_t frame21_ = 0;

@@ -30,15 +30,15 @@ struct RequestLimits {
   std::size_t max_streams = 1024;
   /// Payload bytes of frames that came before their turn, plus a fixed cost for each.
   std::uint64_t max_early_bytes = std::uint64_t{1} << 20;
-  /// Frames since the last request was complete: empty ones cost, too.
+  /// Frames with less than 1 KiB since the last request was answered: empty ones cost, too.
   std::uint64_t max_idle_frames = 100'000;
 };
 
 /// Why a connection must end.
 struct Fault {
-  std::uint16_t close_code = 1002;  ///< RFC 6455, 7.4: 1002 protocol error, 1008 policy, 1013 try again later
+  std::uint16_t close_code = 1002;  ///< RFC 6455, 7.4: 1002 protocol error, 1008 policy, 1009 too big, 1013 later
   std::string_view reason{};        ///< static text, at most 123 bytes
-  std::uint64_t offset = 0;         ///< bytes of the connection before the fault
+  std::uint64_t offset = 0;         ///< bytes of the connection before the frame at fault
 };
 
 /// A request whose arguments are all there.

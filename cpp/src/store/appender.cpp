@@ -24,11 +24,16 @@ constexpr std::size_t kStreamBytes = std::size_t{256} << 10;
 // What the index has room for in an entry.
 constexpr std::uint64_t kOffsetMax = (std::uint64_t{1} << 48) - 1;
 
+/// Where nearly every record goes. False: ask place().
+inline bool place_quickly(std::uint64_t tail, BytesView payload, Placement& placed) noexcept {
+  if (payload.size() <= 1 || tail >= kOffsetMax / 2 || payload.size() >= kOffsetMax / 4) return false;
+  const std::uint64_t start = align_up(tail, kPayloadAlignment);
+  placed = {.start = start, .offset = start + payload.size(), .tail = start + payload.size() + kTrailerBytes};
+  return true;
+}
+
 Result<Placement> place(std::uint64_t tail, BytesView payload) {
-  if (payload.size() > 1 && tail < kOffsetMax / 2 && payload.size() < kOffsetMax / 4) [[likely]] {  // no limit is near
-    const std::uint64_t start = align_up(tail, kPayloadAlignment);
-    return Placement{.start = start, .offset = start + payload.size(), .tail = start + payload.size() + kTrailerBytes};
-  }
+  if (Placement placed; place_quickly(tail, payload, placed)) [[likely]] return placed;
   if (payload.size() == 1 && payload[0] == kTombstoneByte) return place_tombstone(tail);
   Result<Placement> placed = place_value(tail, payload.size());
   if (placed && placed->tail > kOffsetMax) {
@@ -135,16 +140,19 @@ Result<void> Appender::append_all(std::span<const HashedPayload> records, std::s
   };
   for (std::size_t i = 0; i < records.size(); ++i) {
     const BytesView payload = records[i].payload;
-    const Result<Placement> placed = place(tail, payload);
-    if (!placed) return written == tail_ ? placed.error() : take_back(placed.error());
+    Placement placed;
+    if (!place_quickly(tail, payload, placed)) {  // what is returned there is dear, for something so small
+      const Result<Placement> slowly = place(tail, payload);
+      if (!slowly) return written == tail_ ? slowly.error() : take_back(slowly.error());
+      placed = *slowly;
+    }
     const bool copied = payload.size() <= kSmallBytes;
     const std::size_t room = kPayloadAlignment + kTrailerBytes + (copied ? payload.size() : 0);
     if (room > kScratchBytes - used || pieces_.size() >= kPiecesMax) {
       if (Result<void> done = flush(); !done) return done;
     }
-    const auto pad = static_cast<std::size_t>(placed->start - tail);
-    std::memset(scratch_.data() + used, 0, pad);
-    used += pad;
+    std::memset(scratch_.data() + used, 0, kPayloadAlignment);  // there is room, and a fixed size takes no call
+    used += static_cast<std::size_t>(placed.start - tail);
     std::uint32_t checksum = 0;
     if (copied) {
       checksum = copy_crc32({scratch_.data() + used, payload.size()}, payload);
@@ -156,8 +164,8 @@ Result<void> Appender::append_all(std::span<const HashedPayload> records, std::s
     }
     write_trailer(scratch_.data() + used, {.hash = records[i].key_hash, .prev = tail, .checksum = checksum});
     used += kTrailerBytes;
-    offsets[i] = placed->offset;
-    tail = placed->tail;
+    offsets[i] = placed.offset;
+    tail = placed.tail;
   }
   if (Result<void> done = flush(); !done) return done;
   tail_ = tail;

@@ -48,6 +48,13 @@ class Engine {
   enum class Quick : std::uint8_t { absent, found, unusual /* ask read() */ };
   Quick read_quickly(std::uint64_t hash, Entry& entry) const noexcept;
   Result<std::vector<std::optional<Entry>>> batch_read(std::span<const std::uint64_t> hashes) const;
+  /// For those who read the file themselves.
+  struct Located {
+    std::shared_ptr<File> file;  // null if none of the keys is there
+    Layout layout = Layout::aligned64;
+  };
+  /// Puts where the trailer of each key's record is into `offsets`, 0 for an absent one, all as of one moment.
+  Result<Located> locate(std::span<const std::uint64_t> hashes, std::span<std::uint64_t> offsets) const;
   Result<bool> read_last(Entry& entry) const;
   Result<bool> exists(std::uint64_t hash) const;
   Result<std::uint64_t> size() const;
@@ -69,6 +76,10 @@ class Engine {
   [[nodiscard]] const StoreOptions& options() const noexcept { return options_; }
   [[nodiscard]] const OpenReport& opened() const noexcept { return report_; }
   [[nodiscard]] FileSystem& files() const noexcept { return files_; }
+  /// The error for a record that is not the one the index has there.
+  [[nodiscard]] Error changed_error(std::uint64_t offset) const;
+  /// The error for one that is no longer whole in the file.
+  [[nodiscard]] Error missing_error(std::uint64_t offset) const;
   /// Whether both stores are one file.
   [[nodiscard]] bool same_file(const Engine& other) const;
 
@@ -90,10 +101,11 @@ class Engine {
   void install(std::unique_ptr<View> fresh) noexcept;
 
   // Readers, with a guard:
+  [[nodiscard]] Result<const View*> find_all(std::span<const std::uint64_t> hashes, std::span<std::uint64_t> offsets,
+                                             const Epoch::Guard& guard) const;
   [[nodiscard]] Result<const View*> cover(const View& view, std::uint64_t end) const;
   [[nodiscard]] Result<Mapping> mapping_of(const std::shared_ptr<Generation>& generation, std::uint64_t end) const;
   [[nodiscard]] Result<std::shared_ptr<Generation>> generation_now() const;
-  [[nodiscard]] Error changed_error(std::uint64_t offset) const;
   [[nodiscard]] bool forked() const noexcept;
   [[nodiscard]] Lock lock_state() const;
   void publish(View* fresh) const;

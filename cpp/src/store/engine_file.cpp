@@ -209,7 +209,7 @@ Result<bool> Engine::add_new_records(std::uint64_t size) {
       if (records[i].tombstone) {
         generation.index.erase(records[i].trailer.hash);
       } else {
-        (void)generation.index.set(records[i].trailer.hash, records[i].offset);
+        generation.index.set_prepared(records[i].trailer.hash, records[i].offset);
       }
     }
     changes_.fetch_add(1, std::memory_order_release);

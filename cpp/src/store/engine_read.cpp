@@ -44,7 +44,7 @@ Result<const View*> Engine::cover(const View& view, std::uint64_t end) const {
   const std::uint64_t covered = covered_by(file, *mapping, written);
   View* const fresh = new View(now->generation, std::move(mapping).value(), covered);
   publish(fresh);
-  if (covered < end) return corrupt_error(path_, end - kTrailerBytes, "lies behind the end of the file");
+  if (covered < end) return missing_error(end - kTrailerBytes);
   return fresh;
 }
 
@@ -55,6 +55,10 @@ Error Engine::busy_at_fork_error() const {
 
 Error Engine::changed_error(std::uint64_t offset) const {
   return corrupt_error(path_, offset, "is not the one that was written there: the file was changed by others");
+}
+
+Error Engine::missing_error(std::uint64_t offset) const {
+  return corrupt_error(path_, offset, "lies behind the end of the file");
 }
 
 // Few instructions, for the reason that Index::find_mixed() gives.
@@ -124,29 +128,54 @@ Result<std::optional<Entry>> Engine::read(std::uint64_t hash) const {
   return result;
 }
 
-Result<std::vector<std::optional<Entry>>> Engine::batch_read(std::span<const std::uint64_t> hashes) const {
+// The offsets of all hashes at one moment, and the view of that moment.
+Result<const View*> Engine::find_all(std::span<const std::uint64_t> hashes, std::span<std::uint64_t> offsets,
+                                     const Epoch::Guard& guard) const {
   // After so many tries against a busy writer, keep it from changing the index for once.
   constexpr int kTriesMax = 4;
+  for (int tries = 0;; ++tries) {
+    Lock state;
+    if (tries >= kTriesMax) state = lock_state();
+    const std::uint64_t changes = changes_.load(std::memory_order_acquire);
+    if ((changes & 1) != 0) {
+      if (tries > kTriesMax) return busy_at_fork_error();
+      std::this_thread::yield();
+      continue;
+    }
+    const View* const view = current_.load(std::memory_order_acquire);
+    if (view == nullptr) return closed_error();
+    view->generation->index.find_many(hashes, offsets, guard);
+    // An addition, so that no look-up can be done after it.
+    if (changes_.fetch_add(0, std::memory_order_acq_rel) == changes) return view;
+  }
+}
+
+Result<Engine::Located> Engine::locate(std::span<const std::uint64_t> hashes, std::span<std::uint64_t> offsets) const {
+  const Epoch::Guard guard = epoch_.enter();
+  const View* view = nullptr;
+  if (hashes.size() == 1) {
+    view = current_.load(std::memory_order_acquire);
+    if (view == nullptr) return closed_error();
+    offsets[0] = view->generation->index.find(hashes[0], guard);
+  } else {
+    const Result<const View*> seen = find_all(hashes, offsets, guard);
+    if (!seen) return seen.error();
+    view = *seen;
+  }
+  if (std::all_of(offsets.begin(), offsets.end(), [](std::uint64_t offset) { return offset == 0; })) return Located();
+  return Located{.file = view->generation->file, .layout = view->generation->layout};
+}
+
+Result<std::vector<std::optional<Entry>>> Engine::batch_read(std::span<const std::uint64_t> hashes) const {
   std::vector<std::optional<Entry>> entries(hashes.size());
   std::vector<std::uint64_t> offsets(hashes.size());
   {
     const Epoch::Guard guard = epoch_.enter();
     const View* view = nullptr;
-    for (int tries = 0;; ++tries) {
-      Lock state;
-      if (tries >= kTriesMax) state = lock_state();
-      const std::uint64_t changes = changes_.load(std::memory_order_acquire);
-      if ((changes & 1) != 0) {
-        if (tries > kTriesMax) return busy_at_fork_error();
-        std::this_thread::yield();
-        continue;
-      }
-      view = current_.load(std::memory_order_acquire);
-      if (view == nullptr) return closed_error();
-      view->generation->index.find_many(hashes, offsets, guard);
-      // An addition, so that no look-up can be done after it.
-      if (changes_.fetch_add(0, std::memory_order_acq_rel) != changes) continue;
-      if (state.owns_lock()) state.unlock();
+    while (true) {
+      const Result<const View*> seen = find_all(hashes, offsets, guard);
+      if (!seen) return seen.error();
+      view = *seen;
       const auto highest = std::max_element(offsets.begin(), offsets.end());
       const std::uint64_t end = highest == offsets.end() || *highest == 0 ? 0 : *highest + kTrailerBytes;
       if (end <= view->covered.load(std::memory_order_acquire)) break;

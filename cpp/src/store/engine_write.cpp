@@ -75,7 +75,7 @@ void Engine::apply(std::span<const HashedPayload> records, std::span<const std::
       if (is_tombstone_payload(records[i].payload)) {
         generation.index.erase(records[i].key_hash);
       } else {
-        (void)generation.index.set(records[i].key_hash, offsets[i]);  // prepare() has made the room
+        generation.index.set_prepared(records[i].key_hash, offsets[i]);
       }
     }
     changes_.fetch_add(1, std::memory_order_release);

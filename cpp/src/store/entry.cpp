@@ -34,10 +34,13 @@ Error corrupt_error(const std::string& path, std::uint64_t offset, std::string_v
                .offset = offset};
 }
 
+Error checksum_error(const std::string& path, std::uint64_t offset) {
+  return corrupt_error(path, offset, "does not have its checksum: its bytes have changed since it was written");
+}
+
 Result<void> check_entry(const Entry& entry, const std::string& path) {
   if (entry.is_valid_checksum()) return {};
-  return corrupt_error(path, entry.end_offset(),
-                       "does not have its checksum: its bytes have changed since it was written");
+  return checksum_error(path, entry.end_offset());
 }
 
 }  // namespace store

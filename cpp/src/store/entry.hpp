@@ -52,11 +52,10 @@ namespace store {
 /// Where every record may be of another layout: as read_record().
 [[nodiscard]] bool read_mixed_record(const Mapping& mapping, std::uint64_t offset, Record& record);
 
-/// Reads the record whose trailer is at `offset`, of any layout but `mixed`; the file is in memory up to the end of it.
-/// False: there is none.
-[[nodiscard]] inline bool read_plain_record(const std::uint8_t* file, std::uint64_t offset, Layout layout,
-                                            Record& record) noexcept {
-  const std::uint8_t* const at = file + offset;
+/// Reads the record whose trailer is at `offset`, of any layout but `mixed`; `at` is the trailer in memory, with the byte
+/// before it. False: there is none.
+[[nodiscard]] inline bool read_plain_record_at(const std::uint8_t* at, std::uint64_t offset, Layout layout,
+                                               Record& record) noexcept {
   record.offset = offset;
   record.trailer = read_trailer(at);
   const std::uint64_t prev = record.trailer.prev;
@@ -68,6 +67,12 @@ namespace store {
   return true;
 }
 
+/// The same in a file that is in memory up to the end of the record.
+[[nodiscard]] inline bool read_plain_record(const std::uint8_t* file, std::uint64_t offset, Layout layout,
+                                            Record& record) noexcept {
+  return read_plain_record_at(file + offset, offset, layout, record);
+}
+
 /// The same for any layout.
 [[nodiscard]] inline bool read_record(const Mapping& mapping, std::uint64_t offset, Layout layout, Record& record) {
   if (layout == Layout::mixed) return read_mixed_record(mapping, offset, record);
@@ -76,6 +81,9 @@ namespace store {
 
 /// The error for an entry that is not what it was when it was written.
 [[nodiscard]] Error corrupt_error(const std::string& path, std::uint64_t offset, std::string_view what);
+
+/// The error for an entry whose payload does not have its checksum.
+[[nodiscard]] Error checksum_error(const std::string& path, std::uint64_t offset);
 
 /// `Errc::store_corrupt` if the checksum of the payload is not the stored one.
 [[nodiscard]] Result<void> check_entry(const Entry& entry, const std::string& path);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cassert>
 #include <chrono>
 #include <cstring>
 #include <exception>
@@ -28,13 +29,17 @@ constexpr unsigned kLoadSized = 205;
 constexpr unsigned kLoadShrunk = 154;
 constexpr unsigned kLoadMin = 64;
 
-// Arrays below this at least nearly double.
+// Arrays below these grow to four times their size (all of them have a mebibyte then) unless the number of entries is
+// known, or at least nearly double.
+constexpr std::size_t kTinyBuckets = 16;
 constexpr std::size_t kSmallBuckets = 72;
 
 constexpr std::size_t kPage = 4096;
 constexpr std::size_t kPagesFrom = 3 * kPage;
 constexpr std::size_t kAlignment = 64;
 constexpr std::size_t kChunkBytes = std::size_t{16} << 20;
+constexpr std::size_t kBlockBytes = 8192;
+constexpr std::size_t kBlockArrayMax = 512;
 
 // So far ahead are the lines fetched, when there are many to look at.
 constexpr std::size_t kAhead = 32;
@@ -65,7 +70,8 @@ std::uint64_t splitmix(std::uint64_t& state) noexcept {
   return z ^ z >> 31;
 }
 
-std::uint64_t random_seed() noexcept {
+// Random once: it takes as long as to open a small store.
+std::uint64_t random_start() noexcept {
   std::uint64_t seed = 0;
   try {
     std::random_device device;
@@ -73,6 +79,13 @@ std::uint64_t random_seed() noexcept {
   } catch (const std::exception&) {  // no source of randomness: the clock is better than nothing
     seed = static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count());
   }
+  return seed;
+}
+
+std::uint64_t random_seed() noexcept {
+  static std::atomic<std::uint64_t> next = random_start();
+  std::uint64_t state = next.fetch_add(0x9E3779B97F4A7C15, kRelaxed);
+  const std::uint64_t seed = splitmix(state);
   return seed == 0 ? 1 : seed;
 }
 
@@ -108,15 +121,29 @@ Error bad_offset(std::uint64_t offset) {
 
 }  // namespace
 
+// In front of the small arrays that are cut from it; whoever destroys the last of them gives it back.
+struct alignas(64) Index::Block {
+  std::atomic<std::size_t> users = 1;  // the arrays, and the index while it goes on cutting
+
+  static void let_go(Block* block, IndexMemory& memory) noexcept {
+    if (block->users.fetch_sub(1, std::memory_order_acq_rel) == 1) memory.deallocate(block, kBlockBytes);
+  }
+};
+
 struct Index::Header : Epoch::Retired {
   IndexMemory* memory = nullptr;
+  Block* block = nullptr;  // null: an allocation of its own
 
   static Header& of(Bucket* buckets) noexcept {
     return *std::launder(reinterpret_cast<Header*>(reinterpret_cast<std::byte*>(buckets) - kAlignment));
   }
   static void destroy_array(Epoch::Retired& retired) noexcept {
     auto& header = static_cast<Header&>(retired);
-    header.memory->deallocate(&header, header.bytes);
+    if (header.block != nullptr) {
+      Block::let_go(header.block, *header.memory);
+    } else {
+      header.memory->deallocate(&header, header.bytes);
+    }
   }
 };
 
@@ -254,9 +281,9 @@ Index::Slot Index::locate(const Shard& shard, std::uint64_t mixed) noexcept {
 
 unsigned Index::empty_slots(const Bucket& bucket) noexcept {
   unsigned empty = 0;
-  for (unsigned slot = 0; slot < kSlots; ++slot) {
+  each_slot([&](std::size_t slot) {
     empty |= static_cast<unsigned>(bucket.words[slot].load(kRelaxed) == 0) << slot;
-  }
+  });
   return empty;
 }
 
@@ -303,7 +330,9 @@ bool Index::make_room(std::size_t number, std::uint64_t more) noexcept {
   const std::size_t least = sized(count, kLoadMax);
   // Each shard by a little less or more, so that they do not all grow at the same time. Below 300 thousand entries in
   // all, time counts for more than memory: by a quarter at a time, an entry is moved four times on the way.
-  const std::size_t part = shard.bucket_count < kSmallBuckets ? 192 + number % 65 : 56 + number % 17;
+  const std::size_t part = shard.bucket_count < kTinyBuckets && expected_ == 0 ? 768
+                           : shard.bucket_count < kSmallBuckets                ? 192 + number % 65
+                                                                               : 56 + number % 17;
   const std::size_t growth = std::size_t{shard.bucket_count} * part / 256;
   const std::size_t hoped_for = sized(expected_ / kShards, kLoadSized);
   const std::size_t wanted = std::max({least, shard.bucket_count + growth, hoped_for});
@@ -315,10 +344,16 @@ bool Index::rebuild(std::size_t number, std::size_t bucket_count) noexcept {
   Shard& shard = shards_[number];
   if (bucket_count > kCountMask) return false;
   const std::size_t bytes = array_bytes(bucket_count);
-  void* start = allocate(bytes);
+  void* start = expected_ != 0 && bytes <= kBlockArrayMax ? cut_from_block(bytes) : nullptr;
+  const bool cut = start != nullptr;
+  if (!cut) start = allocate(bytes);
   if (start == nullptr) return false;
   if (reinterpret_cast<std::uintptr_t>(start) > kAddressMax - bytes) {  // no system gives these unless it is asked to
-    memory_.deallocate(start, bytes);
+    if (cut) {
+      Block::let_go(block_, memory_);
+    } else {
+      memory_.deallocate(start, bytes);
+    }
     return false;
   }
   static_assert(sizeof(Header) <= kAlignment);
@@ -326,6 +361,7 @@ bool Index::rebuild(std::size_t number, std::size_t bucket_count) noexcept {
   header->bytes = bytes;
   header->destroy = Header::destroy_array;
   header->memory = &memory_;
+  header->block = cut ? block_ : nullptr;
   // All zero is the state of an empty bucket; to construct them would only write it again.
   const Table table{reinterpret_cast<Bucket*>(static_cast<std::byte*>(start) + kAlignment), bucket_count};
   // A page that is read before it is written costs two faults.
@@ -359,7 +395,26 @@ void* Index::allocate(std::size_t bytes) noexcept {
   return std::exchange(chunk_, chunk_ + pages);
 }
 
+// A thousand small arrays, one by one, are most of what it costs to open a small store.
+void* Index::cut_from_block(std::size_t bytes) noexcept {
+  if (bytes > block_bytes_) {
+    void* const start = memory_.allocate(kBlockBytes);
+    if (start == nullptr) return nullptr;
+    if (block_ != nullptr) Block::let_go(block_, memory_);
+    block_ = ::new (start) Block;
+    block_bytes_ = kBlockBytes - sizeof(Block);
+  }
+  auto* const end = reinterpret_cast<std::byte*>(block_) + kBlockBytes;
+  std::byte* const array = end - block_bytes_;
+  block_bytes_ -= bytes;
+  block_->users.fetch_add(1, kRelaxed);
+  return array;
+}
+
 void Index::drop_chunk() noexcept {
+  if (block_ != nullptr) Block::let_go(block_, memory_);
+  block_ = nullptr;
+  block_bytes_ = 0;
   if (chunk_bytes_ != 0) memory_.deallocate_rest(chunk_, chunk_bytes_);
   chunk_ = nullptr;
   chunk_bytes_ = 0;
@@ -401,6 +456,11 @@ bool Index::put(std::uint64_t mixed, std::uint64_t offset, Put how, Change& chan
     change = {true, 0};
     return true;
   }
+  return put_elsewhere(mixed, offset, how, change);
+}
+
+// The same once put_at_home() has not done it.
+bool Index::put_elsewhere(std::uint64_t mixed, std::uint64_t offset, Put how, Change& change) noexcept {
   const std::size_t number = shard_of(mixed);
   Shard& shard = shards_[number];
   if (const Slot at = locate(shard, mixed); at.bucket != nullptr) {
@@ -422,6 +482,15 @@ Result<Index::Change> Index::put_checked(std::uint64_t hash, std::uint64_t offse
   Change change{};
   if (!put(mix(hash), offset, how, change)) return no_memory(size());
   return change;
+}
+
+void Index::set_prepared(std::uint64_t hash, std::uint64_t offset) noexcept {
+  assert(valid(offset));
+  const std::uint64_t mixed = mix(hash);
+  if (put_at_home(mixed, offset)) return;
+  Change change{};
+  [[maybe_unused]] const bool enough = put_elsewhere(mixed, offset, Put::set, change);
+  assert(enough);
 }
 
 Result<Index::Change> Index::set(std::uint64_t hash, std::uint64_t offset) {
@@ -507,6 +576,7 @@ std::uint64_t Index::erase(std::uint64_t hash) noexcept {
 }
 
 void Index::clear() noexcept {
+  if (array_bytes_.load(kRelaxed) == 0) return;
   for (std::size_t number = 0; number < kShards; ++number) {
     shards_[number].count = 0;
     if (shards_[number].buckets != nullptr) replace(number, {nullptr, 0});

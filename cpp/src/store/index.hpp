@@ -32,6 +32,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <utility>
 
 #include "base/prefetch.hpp"
 #include "simdrive/error.hpp"
@@ -123,6 +124,8 @@ class Index {
   [[nodiscard]] bool has_room(std::span<const std::uint64_t> hashes) noexcept;
   /// Makes room for `hashes`, so that setting each of them once after this cannot fail.
   Result<void> prepare(std::span<const std::uint64_t> hashes);
+  /// Adds an entry or gives it a new offset, where has_room() or prepare() has seen to it that this cannot fail.
+  void set_prepared(std::uint64_t hash, std::uint64_t offset) noexcept;
   /// Adds an entry or gives it a new offset.
   Result<Change> set(std::uint64_t hash, std::uint64_t offset);
   /// Adds an entry unless the hash is there, which old_offset then tells of.
@@ -168,6 +171,7 @@ class Index {
 
   // In front of an array's buckets.
   struct Header;
+  struct Block;
 
   // A shard as readers find it, and as one word in the directory: address / 64 << 22 | number of buckets.
   struct Table {
@@ -202,6 +206,13 @@ class Index {
   static std::size_t home_of(std::uint64_t mixed, std::size_t bucket_count) noexcept;
   static bool holds(const Bucket& bucket, std::size_t slot, std::uint64_t mixed) noexcept;
   static std::size_t candidate(const Bucket& bucket, std::uint64_t mixed) noexcept;
+  /// A loop over the slots that is unrolled, which compilers do not do with atomic loads in it.
+  template <class Look>
+  static void each_slot(Look look) noexcept {
+    [&look]<std::size_t... slot>(std::index_sequence<slot...>) {
+      (look(slot), ...);
+    }(std::make_index_sequence<kSlots>());
+  }
   static std::uint64_t mixed_at(const Bucket& bucket, std::size_t slot, std::size_t shard, std::uint64_t word) noexcept;
 
   [[nodiscard]] Table load_table(std::size_t shard) const noexcept;
@@ -223,11 +234,13 @@ class Index {
   static std::size_t sized(std::uint64_t count, unsigned load) noexcept;
   static std::size_t rounded(std::size_t bucket_count, std::size_t least) noexcept;
   [[nodiscard]] bool put(std::uint64_t mixed, std::uint64_t offset, Put how, Change& change) noexcept;
+  [[nodiscard]] bool put_elsewhere(std::uint64_t mixed, std::uint64_t offset, Put how, Change& change) noexcept;
   Result<Change> put_checked(std::uint64_t hash, std::uint64_t offset, Put how);
   [[nodiscard]] bool make_room(std::size_t shard, std::uint64_t more) noexcept;
   [[nodiscard]] bool rebuild(std::size_t shard, std::size_t bucket_count) noexcept;
   void replace(std::size_t shard, const Table& table) noexcept;
   [[nodiscard]] void* allocate(std::size_t bytes) noexcept;
+  [[nodiscard]] void* cut_from_block(std::size_t bytes) noexcept;
   void drop_chunk() noexcept;
 
   Epoch& epoch_;
@@ -239,6 +252,8 @@ class Index {
   std::uint64_t expected_ = 0;
   std::byte* chunk_ = nullptr;  // the writer's: where arrays of an index that is being filled come from
   std::size_t chunk_bytes_ = 0;
+  Block* block_ = nullptr;  // the same for small ones
+  std::size_t block_bytes_ = 0;
   std::atomic<std::uint64_t> size_{0};
   std::atomic<std::size_t> array_bytes_{0};
   alignas(64) std::array<std::atomic<std::uint64_t>, kShards> directory_{};
@@ -263,9 +278,10 @@ inline bool Index::holds(const Bucket& bucket, std::size_t slot, std::uint64_t m
 inline std::size_t Index::candidate(const Bucket& bucket, std::uint64_t mixed) noexcept {
   const auto wanted = static_cast<std::uint32_t>(mixed >> 16);
   std::size_t found = kSlots;
-  for (std::size_t slot = kSlots; slot-- != 0;) {
+  each_slot([&](std::size_t i) {
+    const std::size_t slot = kSlots - 1 - i;
     found = bucket.middle[slot].load(std::memory_order_relaxed) == wanted ? slot : found;
-  }
+  });
   return found;
 }
 

@@ -1,9 +1,9 @@
 #include "simdrive/store.hpp"
 
-#include <exception>
 #include <utility>
 
 #include "simdrive/hash.hpp"
+#include "store/checked.hpp"
 #include "store/compactor.hpp"
 #include "store/engine.hpp"
 #include "store/file_memory.hpp"
@@ -12,15 +12,7 @@ namespace simdrive {
 
 namespace {
 
-/// Nothing is thrown at callers. What runs out of memory has not touched the file.
-template <class Call>
-auto checked(Call call) noexcept -> decltype(call()) {
-  try {
-    return call();
-  } catch (const std::exception&) {  // bad_alloc, or length_error for a batch that no memory could hold
-    return Error{.code = Errc::out_of_memory, .detail = {}};
-  }
-}
+using store::checked;
 
 std::vector<std::uint64_t> hashes_of(std::span<const BytesView> keys) {
   std::vector<std::uint64_t> hashes(keys.size());
@@ -343,5 +335,6 @@ const OpenReport& Store::opened() const noexcept { return impl_->engine->opened(
 std::uint64_t Store::tail() const noexcept { return impl_->engine->tail(); }
 std::uint64_t Store::generation() const noexcept { return impl_->engine->generation(); }
 bool Store::read_only() const noexcept { return impl_->engine->read_only(); }
+const std::shared_ptr<store::Engine>& Store::engine() const noexcept { return impl_->engine; }
 
 }  // namespace simdrive

@@ -192,8 +192,9 @@ def global_options(function: _F) -> _F:
             metavar="URL",
             cls=GlobalOption,
             type=Target(),
-            help="The server, such as ws://127.0.0.1:34129/ws, or the file of a store, as a path or a file: URL. "
-            "Without it, SIMDRIVE_URL says which; without that, it is the server at port 34129 of this machine.",
+            help="The server, such as ws://127.0.0.1:34129/ws or ws+unix:///path/of/socket, or the file of a store, as "
+            "a path or a file: URL. Without it, SIMDRIVE_URL says which; without that, it is the server at port 34129 "
+            "of this machine.",
         ),
         click.option(
             "--timeout",

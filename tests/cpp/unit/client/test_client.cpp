@@ -499,11 +499,41 @@ TEST(UrlTest, BadOnesAreRefusedWithAReason) {
   EXPECT_EQ(client::parse_url("ws://h/\n\xe4").error().detail.substr(0, 19), "'ws://h/\\x0a\\xe4' i");
 }
 
+TEST(UrlTest, UnixSockets) {
+  if (net::max_unix_path() == 0) {
+    EXPECT_EQ(client::parse_url("ws+unix:///s").error().code, Errc::configuration);
+    GTEST_SKIP() << "there are none on this system";
+  }
+  const auto e = client::parse_url("ws+unix:///run/my%20store/%25%c3%BC.sock");
+  ASSERT_TRUE(e.ok());
+  EXPECT_EQ(e->socket_path, "/run/my store/%\xc3\xbc.sock");
+  EXPECT_EQ(e->path, "/ws");
+  EXPECT_EQ(e->text(), "ws+unix:///run/my%20store/%25%c3%bc.sock");
+  EXPECT_EQ(client::parse_url("WS+Unix:///s")->text(), "ws+unix:///s");
+  for (const std::string& url :
+       {std::string("ws+unix://"), std::string("ws+unix://s"), std::string("ws+unix:///"), std::string("ws+unix:///a/"),
+        std::string("ws+unix://host/s"), std::string("ws+unix:///s?path=/x"), std::string("ws+unix:///s#f"),
+        std::string("ws+unix:///a b"), std::string("ws+unix:///a%"), std::string("ws+unix:///a%2"),
+        std::string("ws+unix:///a%zz"), std::string("ws+unix:///a%00"), std::string("ws+unix:/s"),
+        "ws+unix:///" + std::string(200, 'x')}) {
+    const auto bad = client::parse_url(url);
+    ASSERT_FALSE(bad.ok()) << url;
+    EXPECT_EQ(bad.error().code, Errc::configuration);
+    EXPECT_NE(bad.error().detail.find("ws+unix:///path/of/socket"), std::string::npos);
+  }
+  Options o;
+  o.url = "ws+unix:///nowhere/s.sock";
+  const auto nobody = Client::connect(o);
+  ASSERT_FALSE(nobody.ok());
+  EXPECT_EQ(nobody.error().code, Errc::connect_failed);
+}
+
 TEST(UrlTest, NoMessageHoldsAPassword) {
   for (const std::string_view url :
        {"ws://u:secret@h/ws", "ws://u:secret/w@127.0.0.1:1/ws", "ws://u:1@2/secret@h:1/ws", "//u:secret@h/ws",
         "ws:/u:secret@h/ws", "ws://secret@h", "WS://u:secret@h", "wss://u:secret@h", "http://u:secret@h", "u:secret@h",
-        "secret://x@h", "ws://u:1/secret@h/ws", "ws://u:se\ncret@secret@h", "ws://h/?secret@h", "ws://u:#secret@h"}) {
+        "secret://x@h", "ws://u:1/secret@h/ws", "ws://u:se\ncret@secret@h", "ws://h/?secret@h", "ws://u:#secret@h",
+        "ws+unix://u:secret@/s"}) {
     const auto e = client::parse_url(url);
     ASSERT_FALSE(e.ok()) << url;
     EXPECT_EQ(e.error().detail.find("secret"), std::string::npos) << e.error().detail;

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "rpc/frame_writer.hpp"
@@ -92,6 +94,52 @@ TEST_P(DialectTest, ProbeIsAnsweredInThePreferredDialect) {
   EXPECT_EQ(*r, GetParam());
 }
 
+// What a detector makes of a first message that comes in pieces, and of how many bytes it did.
+std::pair<std::optional<Dialect>, std::size_t> detect_in_pieces(BytesView message, std::size_t piece) {
+  DialectDetector detector;
+  for (std::size_t at = 0; at < message.size();) {
+    const std::size_t n = std::min(piece, message.size() - at);
+    at += n;
+    auto r = detector.feed(message.subspan(at - n, n), at == message.size());
+    if (!r.ok()) return {std::nullopt, at};
+    if (*r) return {*r, at};
+  }
+  return {std::nullopt, message.size()};
+}
+
+TEST_P(DialectTest, PiecesOfAMessageGiveWhatTheWholeGives) {
+  for (const std::uint64_t method : {static_cast<std::uint64_t>(Method::write), kUnknownMethod}) {
+    for (const std::size_t size : {0U, 1U, 100U, 65521U, 65535U, 65536U, 327680U}) {
+      const auto frames = encode_request_frames(GetParam(), 0, 1, method, Bytes(size, 7), kTime);
+      for (const std::size_t piece : {std::size_t{1}, std::size_t{13}, std::size_t{4096}}) {
+        const auto [found, used] = detect_in_pieces(frames[0], piece);
+        EXPECT_EQ(found, GetParam()) << size << ' ' << piece;
+        // A known method tells as soon as it is there, an unknown one only with the end of the message.
+        const std::size_t told = method == kUnknownMethod ? frames[0].size() : header_size(GetParam()) + 13;
+        EXPECT_EQ(used, std::min((told + piece - 1) / piece * piece, frames[0].size())) << size << ' ' << piece;
+      }
+    }
+  }
+}
+
+TEST_P(DialectTest, EndOfTheFirstMessageMayComeWithoutBytes) {
+  const auto frames = encode_request_frames(GetParam(), 0, 1, kUnknownMethod, Bytes(9, 7), kTime);
+  DialectDetector detector;
+  EXPECT_EQ(*detector.feed({}, true), std::nullopt);  // an empty message is not the first
+  EXPECT_EQ(*detector.feed(frames[0], false), std::nullopt);
+  EXPECT_EQ(*detector.feed({}, true), GetParam());
+}
+
+TEST_P(DialectTest, ProbeInSingleBytesIsRecognised) {
+  DialectDetector detector(GetParam());
+  for (std::size_t i = 0; i < kProbe.size(); ++i) {
+    const bool last = i + 1 == kProbe.size();
+    auto r = detector.feed(BytesView(kProbe).subspan(i, 1), last);
+    ASSERT_TRUE(r.ok());
+    EXPECT_EQ(*r, last ? std::optional(GetParam()) : std::nullopt);
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Both, DialectTest, testing::Values(Dialect::d13, Dialect::d21));
 
 TEST(Dialect, NonsenseIsNoAnswer) {
@@ -116,6 +164,11 @@ TEST(Dialect, UnknowableStreamIsGivenUpAtTheCap) {
     ASSERT_LE(fed, DialectDetector::kCap);
   }
   EXPECT_EQ(fed, DialectDetector::kCap + piece.size());
+
+  DialectDetector endless;
+  std::size_t taken = 0;
+  while (endless.feed(BytesView(piece).first(1), false).ok()) ++taken;
+  EXPECT_EQ(taken, DialectDetector::kCap + kFrameHeaderMax);
 }
 
 }  // namespace

@@ -1,0 +1,16 @@
+#ifdef _WIN32
+
+#include "net/listener.hpp"
+
+namespace simdrive::net {
+
+Result<Listener> Listener::unix_path(const std::string& path) {
+  return Error{Errc::bind_failed, "cannot listen at the path " + path +
+                                      ": unix sockets are not supported on Windows; use a host and a port"};
+}
+
+void Listener::close() noexcept { socket_.close(); }
+
+}  // namespace simdrive::net
+
+#endif

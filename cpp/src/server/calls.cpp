@@ -1,0 +1,246 @@
+#include "server/calls.hpp"
+
+#include <algorithm>
+#include <array>
+#include <exception>
+#include <optional>
+#include <utility>
+
+#include "codec/messages.hpp"
+
+namespace simdrive::server {
+namespace {
+
+// What the existing servers say, which clients may look for.
+constexpr std::string_view kUndecodable = "bitcode error";
+constexpr std::string_view kEmptyPayload = "Payload cannot be empty.";
+constexpr std::string_view kNullPayload = "NULL-byte payloads cannot be written directly.";
+
+constexpr std::size_t kHintBytes = 16;
+constexpr std::size_t kKeepBytes = std::size_t{64} << 10;
+
+std::string key_hint(BytesView key) {
+  if (key.empty()) return "the empty key";
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  std::string text = "key ";
+  for (const std::uint8_t byte : key.first(std::min(key.size(), kHintBytes))) {
+    text += kDigits[byte >> 4];
+    text += kDigits[byte & 15];
+  }
+  if (key.size() > kHintBytes) text += "... (" + std::to_string(key.size()) + " bytes)";
+  return text;
+}
+
+// "write, key 6b31: <what went wrong>".
+std::string error_text(Call call, const std::string& subject, const Error& error) {
+  const std::string_view name = name_of(call);
+  std::string text(name);
+  if (!subject.empty()) text += ", " + subject;
+  std::string_view detail = error.detail;
+  if (detail.starts_with(name) && detail.substr(name.size()).starts_with(": ")) detail.remove_prefix(name.size() + 2);
+  text += ": ";
+  text += detail.empty() ? to_string(error.code) : detail;
+  if (error.code == Errc::store_corrupt && text.find(std::to_string(error.offset)) == std::string::npos) {
+    text += " (at offset " + std::to_string(error.offset) + ")";
+  }
+  return text;
+}
+
+// Refused as the existing servers do it, before anything is written.
+std::string_view fault_of_payload(BytesView payload) noexcept {
+  if (payload.empty()) return kEmptyPayload;
+  if (payload.size() == 1 && payload[0] == 0) return kNullPayload;
+  return {};
+}
+
+void set_head(Gather& from, Answer& answer) {
+  GatherCursor cursor(from);
+  for (BytesView run = cursor.take(from.size()); !run.empty(); run = cursor.take(from.size())) {
+    answer.head.insert(answer.head.end(), run.begin(), run.end());
+  }
+}
+
+void say(std::uint64_t number, Scratch& scratch, Answer& answer) {
+  scratch.head.clear();
+  codec::encode_number_response(number, scratch.head);
+  set_head(scratch.head, answer);
+}
+
+void say(bool yes, Answer& answer) { answer.head.push_back(yes ? 1 : 0); }  // a BOOL column of one value
+
+}  // namespace
+
+Call call_of(std::uint64_t method_id) noexcept {
+  switch (static_cast<rpc::Method>(method_id)) {
+    case rpc::Method::write: return Call::write;
+    case rpc::Method::batch_write: return Call::batch_write;
+    case rpc::Method::read: return Call::read;
+    case rpc::Method::batch_read: return Call::batch_read;
+    case rpc::Method::erase: return Call::erase;
+    case rpc::Method::exists: return Call::exists;
+    case rpc::Method::len: return Call::len;
+    case rpc::Method::is_empty: return Call::is_empty;
+    case rpc::Method::file_size: return Call::file_size;
+  }
+  return Call::unknown;
+}
+
+void Scratch::trim() noexcept {
+  requests.trim();
+  head.clear();
+  if (sizes.capacity() * sizeof(sizes[0]) > kKeepBytes) std::vector<std::uint64_t>().swap(sizes);
+}
+
+void Answer::clear() noexcept {
+  status = rpc::Status::success;
+  if (head.capacity() > kKeepBytes) Bytes().swap(head);
+  head.clear();
+  payloads = false;
+  payload_bytes = 0;
+}
+
+void Answer::fail(std::string_view text) {
+  clear();
+  status = rpc::Status::system_error;
+  head.assign(text.begin(), text.end());
+}
+
+void Calls::run(Call call, BytesView args, Scratch& scratch, Payloads& found, Answer& answer) const noexcept {
+  try {
+    answer.clear();
+    carry_out(call, args, scratch, found, answer);
+  } catch (const std::exception&) {
+    answer.fail("the server has no memory for this request");  // what else containers throw
+  }
+}
+
+void Calls::carry_out(Call call, BytesView args, Scratch& scratch, Payloads& found, Answer& answer) const {
+  switch (call) {
+    case Call::write: return write(args, scratch, answer);
+    case Call::batch_write: return batch_write(args, scratch, answer);
+    case Call::read:
+    case Call::batch_read: return read(call, args, scratch, found, answer);
+    case Call::erase: return erase(args, scratch, answer);
+    case Call::exists: return exists(args, scratch, answer);
+    case Call::len:
+    case Call::is_empty:
+    case Call::file_size: {
+      const Result<std::uint64_t> number = call == Call::file_size ? backend_.file_size() : backend_.size();
+      if (!number) return answer.fail(error_text(call, {}, number.error()));
+      if (call == Call::is_empty) return say(*number == 0, answer);
+      return say(*number, scratch, answer);
+    }
+    case Call::unknown: answer.status = rpc::Status::method_not_found; return;
+  }
+}
+
+void Calls::write(BytesView args, Scratch& scratch, Answer& answer) const {
+  const Result<KeyValue> entry = scratch.requests.write(args);
+  if (!entry) return answer.fail(refusal(entry.error()));
+  if (const std::string_view fault = fault_of_payload(entry->payload); !fault.empty()) return answer.fail(fault);
+  const Result<std::uint64_t> tail = backend_.write(entry->key, entry->payload);
+  if (!tail) return answer.fail(error_text(Call::write, key_hint(entry->key), tail.error()));
+  say(*tail, scratch, answer);
+}
+
+void Calls::batch_write(BytesView args, Scratch& scratch, Answer& answer) const {
+  const Result<std::span<const KeyValue>> entries = scratch.requests.batch_write(args);
+  if (!entries) return answer.fail(refusal(entries.error()));
+  for (const KeyValue& entry : *entries) {
+    if (const std::string_view fault = fault_of_payload(entry.payload); !fault.empty()) return answer.fail(fault);
+  }
+  const Result<std::uint64_t> tail = backend_.batch_write(*entries);
+  if (!tail) {
+    std::string subject = std::to_string(entries->size()) + " entries";
+    if (!entries->empty()) subject += ", the first with " + key_hint(entries->front().key);
+    return answer.fail(error_text(Call::batch_write, subject, tail.error()));
+  }
+  say(*tail, scratch, answer);
+}
+
+void Calls::erase(BytesView args, Scratch& scratch, Answer& answer) const {
+  const Result<BytesView> key = scratch.requests.key(args);
+  if (!key) return answer.fail(refusal(key.error()));
+  const Result<std::uint64_t> tail = backend_.erase(*key);
+  if (!tail) return answer.fail(error_text(Call::erase, key_hint(*key), tail.error()));
+  say(*tail, scratch, answer);
+}
+
+void Calls::exists(BytesView args, Scratch& scratch, Answer& answer) const {
+  const Result<BytesView> key = scratch.requests.key(args);
+  if (!key) return answer.fail(refusal(key.error()));
+  const Result<bool> there = backend_.exists(*key);
+  if (!there) return answer.fail(error_text(Call::exists, key_hint(*key), there.error()));
+  say(*there, answer);
+}
+
+void Calls::read(Call call, BytesView args, Scratch& scratch, Payloads& found, Answer& answer) const {
+  std::span<const BytesView> keys;
+  BytesView single;
+  if (call == Call::read) {
+    const Result<BytesView> key = scratch.requests.key(args);
+    if (!key) return answer.fail(refusal(key.error()));
+    single = *key;
+    keys = {&single, 1};
+  } else {
+    const Result<std::span<const BytesView>> list = scratch.requests.batch_read(args);
+    if (!list) return answer.fail(refusal(list.error()));
+    keys = *list;
+  }
+  if (auto looked_up = backend_.look_up(keys, found); !looked_up) {
+    const std::string subject = call == Call::read
+                                    ? key_hint(single)
+                                    : std::to_string(keys.size()) + " keys, the first is " + key_hint(keys[0]);
+    return answer.fail(error_text(call, subject, looked_up.error()));
+  }
+  scratch.head.clear();
+  if (call == Call::read) {
+    const Located& only = found.all()[0];
+    codec::encode_read_response_head(only.present ? only.size : codec::kAbsent, scratch.head);
+    answer.payload_bytes = only.present ? only.size : 0;
+  } else {
+    scratch.sizes.clear();
+    for (const Located& each : found.all()) {
+      scratch.sizes.push_back(each.present ? each.size : codec::kAbsent);
+      answer.payload_bytes += each.present ? each.size : 0;
+    }
+    codec::encode_batch_read_response_head(scratch.sizes, scratch.head);
+  }
+  set_head(scratch.head, answer);
+  answer.payloads = answer.payload_bytes != 0;
+}
+
+void Calls::check(Call call, BytesView args, Scratch& scratch, Payloads& found, Answer& answer) const noexcept {
+  try {
+    const std::size_t count = found.all().size();
+    for (std::size_t i = 0; i < count; ++i) {
+      if (!found.all()[i].present) continue;
+      if (auto checked = found.check(i); !checked) return spoil(call, args, scratch, i, checked.error(), answer);
+    }
+  } catch (const std::exception&) {
+    answer.fail("the server has no memory for this request");
+  }
+}
+
+void Calls::spoil(Call call, BytesView args, Scratch& scratch, std::size_t i, const Error& error,
+                  Answer& answer) const {
+  // The keys may have left the scratch memory: this happens seldom enough to decode them again.
+  std::string subject;
+  if (call == Call::read) {
+    if (const Result<BytesView> key = scratch.requests.key(args)) subject = key_hint(*key);
+  } else if (const Result<std::span<const BytesView>> keys = scratch.requests.batch_read(args);
+             keys && i < keys->size()) {
+    subject = key_hint((*keys)[i]);
+  }
+  answer.fail(error_text(call, subject, error));
+}
+
+std::string Calls::refusal(const Error& error) const {
+  if (error.code == Errc::out_of_memory) return "the server has no memory for this request";
+  if (error.detail == "too many items") {
+    return "the batch has more than " + std::to_string(limits_.max_batch_items) + " items, the server's limit for one";
+  }
+  return std::string(kUndecodable);
+}
+
+}  // namespace simdrive::server

@@ -1,0 +1,43 @@
+// What the threads of one server share.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <string>
+
+#include "rpc/frame.hpp"
+#include "server/backend.hpp"
+#include "server/gate.hpp"
+#include "server/log.hpp"
+#include "server/workers.hpp"
+#include "simdrive/server.hpp"
+
+namespace simdrive::server {
+
+struct Shared {
+  Shared(Backend& store, const ServerOptions& opts, std::size_t most_workers)
+      : backend(store), limits(opts.limits), log(opts.log), workers(most_workers) {}
+  Shared(const Shared&) = delete;
+  Shared& operator=(const Shared&) = delete;
+
+  /// The body of /status. On a thread that serves.
+  virtual std::string status_json() const = 0;
+
+  Backend& backend;
+  ServerLimits limits;  ///< max_unfinished_total is resolved
+  GateOptions gate;
+  Log log;
+  /// What a client that speaks both hears: one of ours, when it asks.
+  rpc::Dialect preferred = rpc::Dialect::d13;
+  /// Bytes of requests that are not complete or wait, of all connections.
+  std::atomic<std::uint64_t> unfinished{0};
+  std::atomic<std::uint32_t> connections{0};
+  std::atomic<bool> draining{false};
+  /// Last, so that its threads end before what they use.
+  Workers workers;
+
+ protected:
+  ~Shared() = default;
+};
+
+}  // namespace simdrive::server

@@ -1,0 +1,242 @@
+#include "server/service.hpp"
+
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "raw_client.hpp"
+#include "serving.hpp"
+#include "support/temporary_folder.hpp"
+
+namespace simdrive {
+namespace {
+
+using rpc::Method;
+using rpc::Status;
+using testing_server::connect_to;
+using testing_server::flat;
+using testing_server::HeldBackend;
+using testing_server::key_args;
+using testing_server::LogBook;
+using testing_server::payload_of;
+using testing_server::RawClient;
+using testing_server::RawReply;
+using testing_server::value_of;
+using testing_server::view;
+using testing_server::write_args;
+
+class ServiceTest : public testing::Test {
+ protected:
+  void serve(const std::function<void(ServerOptions&)>& change = {}) {
+    ServerOptions options;
+    options.threads = 1;  // so that whoever keeps a thread keeps everybody waiting
+    options.log = log_.sink();
+    if (change) change(options);
+    ASSERT_TRUE(server::check(options).ok());
+    service_ = std::make_unique<server::Service>(backend_, options);
+    const Result<void> started = service_->start(options);
+    ASSERT_TRUE(started.ok()) << started.error().detail;
+  }
+  RawClient raw() { return RawClient(service_->port()); }
+  RawReply call(RawClient& client, Method method, BytesView args) {
+    client.request(method, next_id_, args);
+    auto reply = client.reply();
+    if (!reply) throw std::runtime_error("no reply; close code " + std::to_string(client.close_code()));
+    EXPECT_EQ(reply->request_id, next_id_);
+    EXPECT_EQ(reply->method_id, static_cast<std::uint64_t>(method));
+    ++next_id_;
+    return std::move(*reply);
+  }
+  [[nodiscard]] std::uint64_t breaches(server::Limit limit) const {
+    return service_->status().breaches[static_cast<std::size_t>(limit)];
+  }
+
+  LogBook log_;
+  HeldBackend backend_;
+  std::unique_ptr<server::Service> service_;
+  std::uint32_t next_id_ = 1;
+};
+
+// ---- What is answered ----
+
+TEST_F(ServiceTest, SaysWhatTheExistingServersSay) {
+  serve();
+  RawClient client = raw();
+  client.upgrade();
+  RawReply reply = call(client, Method::write, write_args(view("k"), {}));
+  EXPECT_EQ(reply.status, Status::system_error);
+  EXPECT_EQ(reply.text(), "Payload cannot be empty.");
+  const Bytes null(1);
+  EXPECT_EQ(call(client, Method::write, write_args(view("k"), null)).text(),
+            "NULL-byte payloads cannot be written directly.");
+  Gather batch;
+  const std::vector<KeyValue> entries = {{view("a"), view("1")}, {view("b"), null}};
+  codec::encode_batch_write_request(entries, batch);
+  EXPECT_EQ(call(client, Method::batch_write, flat(batch)).text(), "NULL-byte payloads cannot be written directly.");
+  EXPECT_FALSE(value_of(backend_.exists(view("a"))));
+  for (const Method method :
+       {Method::read, Method::write, Method::batch_read, Method::batch_write, Method::erase, Method::exists}) {
+    reply = call(client, method, Bytes{9});
+    EXPECT_EQ(reply.status, Status::system_error);
+    EXPECT_EQ(reply.text(), "bitcode error");
+  }
+  reply = call(client, static_cast<Method>(12345), Bytes{1, 2, 3});
+  EXPECT_EQ(reply.status, Status::method_not_found);
+  EXPECT_TRUE(reply.body.empty());
+  EXPECT_EQ(call(client, Method::len, Bytes{1, 2, 3}).status, Status::success);  // has no parameters to decode
+  EXPECT_EQ(service_->status().stats.errors, 10U);
+}
+
+TEST_F(ServiceTest, NamesOperationKeyAndCauseOfErrors) {
+  serve();
+  RawClient client = raw();
+  client.upgrade();
+  const std::string key = "0123456789abcdef and more";
+  backend_.fail_with(Error{Errc::storage_full, "no room on the disk"});
+  RawReply reply = call(client, Method::write, write_args(view(key), view("v")));
+  EXPECT_EQ(reply.status, Status::system_error);
+  EXPECT_EQ(reply.text(), "write, key 30313233343536373839616263646566... (25 bytes): no room on the disk");
+  EXPECT_EQ(call(client, Method::erase, key_args(view(""))).text(), "delete, the empty key: no room on the disk");
+  EXPECT_EQ(call(client, Method::read, key_args(view("ab"))).text(), "read, key 6162: no room on the disk");
+  EXPECT_EQ(call(client, Method::file_size, {}).text(), "file_size: no room on the disk");
+  backend_.fail_with(std::nullopt);
+
+  for (const std::size_t size : {std::size_t{100}, std::size_t{5} << 20}) {
+    const Bytes payload = payload_of(size);
+    ASSERT_TRUE(backend_.write(view("ab"), payload).ok());
+    Error damage{Errc::store_corrupt, "the checksum of the payload is wrong"};
+    damage.offset = 4096;
+    backend_.damage(damage);
+    reply = call(client, Method::read, key_args(view("ab")));
+    EXPECT_EQ(reply.status, Status::system_error);
+    EXPECT_EQ(reply.text(), "read, key 6162: the checksum of the payload is wrong (at offset 4096)");
+    backend_.damage(std::nullopt);
+    EXPECT_EQ(call(client, Method::read, key_args(view("ab"))).status, Status::success);
+  }
+}
+
+// ---- Order, and who waits for whom ----
+
+TEST_F(ServiceTest, LetsNobodyElseWaitForALongWrite) {
+  serve();
+  const Bytes payload = payload_of(std::size_t{2} << 20);
+  backend_.hold();
+  RawClient slow = raw();
+  slow.upgrade();
+  slow.request(Method::write, 1, write_args(view("k"), payload));
+  ASSERT_TRUE(backend_.wait_for_writes(1));
+  slow.request(Method::read, 2, key_args(view("k")));
+  slow.request(Method::erase, 3, key_args(view("k")));
+  slow.request(Method::exists, 4, key_args(view("k")));
+
+  Client quick = connect_to(service_->url());
+  EXPECT_FALSE(value_of(quick.exists(view("k"))));
+  ASSERT_TRUE(quick.ping().ok());
+
+  backend_.let_go();
+  EXPECT_EQ(slow.reply()->request_id, 1U);
+  const auto read = slow.reply();
+  EXPECT_EQ(read->request_id, 2U);
+  EXPECT_TRUE(value_of(codec::decode_read_response(read->body)) == std::optional(payload));
+  EXPECT_EQ(slow.reply()->request_id, 3U);
+  const auto exists = slow.reply();
+  EXPECT_EQ(exists->request_id, 4U);
+  EXPECT_FALSE(value_of(codec::decode_bool_response(exists->body)));
+}
+
+TEST_F(ServiceTest, HandsWritesThatWaitForADiskToOthers) {
+  backend_.set_waits(true);
+  serve();
+  backend_.hold();
+  RawClient first = raw();
+  RawClient second = raw();
+  first.upgrade();
+  second.upgrade();
+  first.request(Method::write, 1, write_args(view("a"), view("1")));
+  second.request(Method::write, 1, write_args(view("b"), view("2")));
+  ASSERT_TRUE(backend_.wait_for_writes(2));  // both at once
+  backend_.let_go();
+  EXPECT_EQ(first.reply()->status, Status::success);
+  EXPECT_EQ(second.reply()->status, Status::success);
+}
+
+TEST_F(ServiceTest, ServesOthersWhileALargeReplyIsNotTaken) {
+  serve();
+  const Bytes payload = payload_of(std::size_t{32} << 20);
+  ASSERT_TRUE(backend_.write(view("large"), payload).ok());
+  RawClient slow = raw();
+  slow.upgrade();
+  slow.request(Method::read, 1, key_args(view("large")));
+  slow.request(Method::exists, 2, key_args(view("large")));
+  Client quick = connect_to(service_->url());
+  for (int i = 0; i < 100; ++i) ASSERT_TRUE(value_of(quick.exists(view("large"))));
+  const auto reply = slow.reply();
+  ASSERT_TRUE(reply.has_value());
+  EXPECT_TRUE(value_of(codec::decode_read_response(reply->body)) == std::optional(payload));
+  EXPECT_EQ(slow.reply()->request_id, 2U);
+}
+
+// ---- The end ----
+
+TEST_F(ServiceTest, CarriesOutWhatHasBegunBeforeItStops) {
+  serve();
+  const Bytes payload = payload_of(std::size_t{2} << 20);
+  backend_.hold();
+  RawClient client = raw();
+  RawClient idle = raw();
+  client.upgrade();
+  idle.upgrade();
+  client.request(Method::write, 1, write_args(view("k"), payload));
+  ASSERT_TRUE(backend_.wait_for_writes(1));
+  Result<void> stopped;
+  std::thread stopper([&] { stopped = service_->stop(30); });
+  EXPECT_EQ(idle.close_code(), 1001U);  // which had nothing to wait for
+  backend_.let_go();
+  const auto reply = client.reply();
+  ASSERT_TRUE(reply.has_value());
+  EXPECT_EQ(reply->status, Status::success);
+  EXPECT_EQ(client.close_code(), 1001U);
+  client.close();
+  idle.close();
+  stopper.join();
+  EXPECT_TRUE(stopped.ok()) << stopped.error().detail;
+  EXPECT_TRUE(service_->wait(0));
+  EXPECT_EQ(backend_.flushes(), 1U);
+  EXPECT_TRUE(value_of(backend_.exists(view("k"))));
+  EXPECT_FALSE(net::connect_tcp("127.0.0.1", service_->port(), net::after(net::Clock::now(), 10), {}).ok());
+  EXPECT_TRUE(service_->stop(0).ok());
+}
+
+TEST_F(ServiceTest, CutsWhatDoesNotEndInTime) {
+  serve();
+  backend_.hold();
+  RawClient client = raw();
+  client.upgrade();
+  client.request(Method::write, 1, write_args(view("k"), payload_of(std::size_t{2} << 20)));
+  ASSERT_TRUE(backend_.wait_for_writes(1));
+  Result<void> stopped;
+  std::thread stopper([&] { stopped = service_->stop(0.01); });
+  EXPECT_FALSE(client.reply().has_value());  // cut while the write is still going on
+  backend_.let_go();
+  stopper.join();
+  ASSERT_FALSE(stopped.ok());
+  EXPECT_EQ(stopped.error().code, Errc::operation_timeout);
+  EXPECT_EQ(backend_.flushes(), 1U);
+}
+
+TEST_F(ServiceTest, StopsAnyNumberOfTimesFromAnyThread) {
+  serve();
+  Client client = connect_to(service_->url());
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i) threads.emplace_back([&] { EXPECT_TRUE(service_->stop(30).ok()); });
+  EXPECT_TRUE(service_->wait(30));
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(log_.count("stopped"), 1U);
+}
+
+}  // namespace
+}  // namespace simdrive
