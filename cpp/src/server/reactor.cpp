@@ -135,6 +135,7 @@ void Reactor::admit(Arrival arrival, net::TimePoint now) {
     if (!shared.draining.load(std::memory_order_relaxed)) {
       sessions_.push_back(std::make_unique<Session>(*this, std::move(arrival.accepted), arrival.over_limit, now));
       metrics.accepted.add();
+      next_tick_ = std::min(next_tick_, now + kTick);
       return give_turn(*sessions_.back(), true, false, now);  // its request has mostly come along
     }
   } catch (const std::bad_alloc&) {
@@ -188,7 +189,6 @@ void Reactor::settle(Session& session) noexcept {
 }
 
 void Reactor::tick(net::TimePoint now) {
-  next_tick_ = now + kTick;
   if (now >= next_slot_) {
     metrics.latency.advance();
     next_slot_ = now + kSlot;
@@ -198,6 +198,7 @@ void Reactor::tick(net::TimePoint now) {
     session->tick(now);
     settle(*session);
   }
+  next_tick_ = sessions_.empty() ? next_slot_ : now + kTick;
   if (acceptor_ != nullptr) next_tick_ = std::min(next_tick_, acceptor_->tick(now));
 }
 

@@ -27,6 +27,8 @@ class ReplyStream {
   [[nodiscard]] bool done() const noexcept { return frames_.done(); }
   /// The first one is.
   [[nodiscard]] bool started() const noexcept { return started_; }
+  /// The payload that next() was at.
+  [[nodiscard]] std::size_t item() const noexcept { return item_; }
   /// Writes the next frame; returns the bytes of body in it. An error of the store: nothing is written.
   Result<std::size_t> next(net::ServerSocket& socket);
 

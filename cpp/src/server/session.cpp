@@ -24,6 +24,8 @@ constexpr std::uint64_t kCheckInline = std::uint64_t{4} << 20;
 // Arguments that are longer are carried out on another thread. Those of batch_read stand for far more work.
 constexpr std::size_t kWriteInline = (std::size_t{1} << 20) + (std::size_t{4} << 10);
 constexpr std::size_t kBatchReadInline = std::size_t{64} << 10;
+// After shorter arguments there is no memory worth giving back.
+constexpr std::size_t kTrimFrom = std::size_t{4} << 10;
 // Requests that wait for one that is being carried out: more are not read.
 constexpr std::size_t kMostWaiting = 1024;
 constexpr std::uint64_t kMostWaitingBytes = std::uint64_t{16} << 20;
@@ -307,6 +309,7 @@ void Session::carry_out(Request request) {
   if (answer.payloads) host_.calls.check(call, request.args, host_.scratch, found, answer);
   reply(request, call, answer, &host_.spare_payloads);
   if (gives_payloads(call) && host_.spare_payloads) host_.spare_payloads->clear();
+  if (request.args.size() > kTrimFrom) host_.scratch.trim();
 }
 
 void Session::hand_over(Request request, Call call, bool everything) {
@@ -369,8 +372,7 @@ void Session::send_now(ReplyStream& frames, const Request& request, std::uint32_
       continue;
     }
     if (frames.started()) return lose(written.error());
-    answer.clear();
-    answer.fail(written.error().detail);
+    host_.calls.spoil(call_of(request.method_id), request.args, host_.scratch, frames.item(), written.error(), answer);
     ReplyStream instead(dialect_, stream, request.request_id, request.method_id, answer, nullptr);
     while (!instead.done()) (void)instead.next(socket_);
     return;
