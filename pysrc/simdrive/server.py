@@ -227,7 +227,7 @@ class Server:
         for name, value in (("origins", origins), ("hosts", hosts)):
             if isinstance(value, (str, bytes)):
                 raise TypeError(f"{name} must be several strings, not one")
-        limits = limits or ServerLimits()
+        limits = ServerLimits() if limits is None else limits
         if max_connections is not None:
             limits = replace(limits, max_connections=max_connections)
         if not isinstance(store, (Store, str, os.PathLike)):

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -63,7 +64,7 @@ def test_serve_until_a_signal(tmp_path: Path, number: int) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals as POSIX has them")
 def test_serve_as_json(tmp_path: Path) -> None:
-    with serving(tmp_path / "store.bin", "--port", "0", "--json") as (process, url):
+    with serving(tmp_path / "store.bin", "--port", "0", "--json", "-v") as (process, url):
         with simdrive.connect(url) as client:
             client.write(b"key", b"value")
         said = end(process, signal.SIGTERM)
