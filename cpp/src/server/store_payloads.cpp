@@ -143,10 +143,8 @@ Result<void> StorePayloads::describe(const Window& window, std::uint64_t offset,
     if (Result<void> found = find_start(window, at[-1], record); !found) return found;
   }
   if (!good || record.tombstone) return engine_->changed_error(offset);
-  found_[i] = {.present = true,
-               .checksum = record.trailer.checksum,
-               .size = offset - record.start,
-               .start = record.start};
+  found_[i] = {
+      .present = true, .checksum = record.trailer.checksum, .size = offset - record.start, .start = record.start};
   if (record.start >= window.begin) places_[i] = window.at + static_cast<std::size_t>(record.start - window.begin);
   return {};
 }
@@ -164,8 +162,8 @@ Result<void> StorePayloads::find_start(const Window& window, std::uint8_t last_b
     if (first == store::kMalformed) first = start;
     std::uint32_t found = 0;
     if (start >= window.begin) {
-      found = crc32({windows_.get() + window.at + (start - window.begin),
-                     static_cast<std::size_t>(record.offset - start)});
+      found =
+          crc32({windows_.get() + window.at + (start - window.begin), static_cast<std::size_t>(record.offset - start)});
     } else {
       const Result<std::uint32_t> read = checksum(start, record.offset);
       if (!read) return read.error();

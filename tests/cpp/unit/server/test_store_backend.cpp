@@ -52,9 +52,7 @@ struct Rig {
     options.files = &files;
     return test::open_store_at(kPath, options);
   }
-  void put(std::string_view key, BytesView payload) {
-    ASSERT_TRUE(backend.write(view_of(key), payload).ok());
-  }
+  void put(std::string_view key, BytesView payload) { ASSERT_TRUE(backend.write(view_of(key), payload).ok()); }
   Result<void> find(const std::vector<std::string>& keys) {
     std::vector<BytesView> views;
     for (const std::string& key : keys) views.push_back(view_of(key));
@@ -107,26 +105,9 @@ void expect_payload(Payloads& found, std::size_t i, BytesView payload) {
 }
 
 const std::vector<std::size_t>& all_sizes() {
-  static const std::vector<std::size_t> sizes{1,
-                                              2,
-                                              15,
-                                              16,
-                                              63,
-                                              64,
-                                              65,
-                                              100,
-                                              1024,
-                                              kHeldMax - 1,
-                                              kHeldMax,
-                                              kHeldMax + 1,
-                                              4096,
-                                              5000,
-                                              kPiece - 1,
-                                              kPiece,
-                                              kPiece + 1,
-                                              262'143,
-                                              262'144,
-                                              700'001};
+  static const std::vector<std::size_t> sizes{1,          2,      15,           16,       63,           64,     65,
+                                              100,        1024,   kHeldMax - 1, kHeldMax, kHeldMax + 1, 4096,   5000,
+                                              kPiece - 1, kPiece, kPiece + 1,   262'143,  262'144,      700'001};
   return sizes;
 }
 
