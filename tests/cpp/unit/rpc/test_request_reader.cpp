@@ -158,6 +158,17 @@ TEST(RequestReader, SmallWholeRequestsAreSeenWhereTheyWereReceived) {
   EXPECT_LE(view.data() + view.size(), r.scratch().data() + r.scratch().size());
 }
 
+TEST(RequestReader, SmallRequestsInTwoMessagesUseTheSameMemory) {
+  Reading r;
+  r.sink().takes_owners = true;
+  for (std::uint32_t i = 0; i < 10; ++i) {
+    for (const Bytes& f : encode_request_frames(Dialect::d13, i, i, kRead, pattern(9000))) r.pour(f);
+  }
+  ASSERT_EQ(r.sink().views.size(), 10U);
+  EXPECT_TRUE(r.sink().owners.empty());
+  for (const BytesView view : r.sink().views) EXPECT_EQ(view.data(), r.sink().views[0].data());
+}
+
 TEST(RequestReader, LongArgumentsAreHandedOverWithTheirMemory) {
   const Bytes args = pattern(3'000'000);
   Reading r;
