@@ -409,6 +409,26 @@ TEST(RequestReader, TooManyUnfinishedBytesAreAFault) {
   }
 }
 
+TEST(RequestReader, OfTwoLimitsTheOneCountsThatByteAfterByteReachesFirst) {
+  RequestLimits limits;
+  limits.max_request = 3000;
+  limits.max_unfinished = 5000;
+  for (const std::size_t piece : {std::size_t{1}, kWhole}) {
+    Reading closed(Dialect::d13, limits);
+    closed.pour(frame(1, 0, 0, call_of(1, kRead, {}, Bytes(2001))), piece);
+    closed.pour(frame(2, 0, 0, call_of(2, kRead, {}, Bytes(3001))), piece);
+    EXPECT_EQ(closed.code(), 1013U);
+    EXPECT_TRUE(closed.got().empty());
+
+    Reading refused(Dialect::d13, limits);
+    refused.pour(frame(1, 0, 0, call_of(1, kRead, {}, Bytes(2000))), piece);
+    refused.pour(frame(2, 0, 0, call_of(2, kRead, {}, Bytes(3001))), piece);
+    EXPECT_EQ(refused.code(), 0U);
+    EXPECT_EQ(refused.got().size(), 1U);
+    EXPECT_EQ(refused.reader().unfinished_bytes(), 2000U);
+  }
+}
+
 TEST(RequestReader, EmptyFramesEndTheConnection) {
   // 16 MiB of them would take more than a million: the reader does not even look at most.
   Bytes all;
