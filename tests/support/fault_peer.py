@@ -13,7 +13,9 @@ import struct
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import TracebackType
+from urllib.parse import quote
 
 from . import bitcode, muxio, wsraw
 from .ports import HOST, wait_until
@@ -60,7 +62,8 @@ class Connection:
         self.messages = self._stream.messages()
         self._faults = 0
         self._next_stream = 0x80000000 if peer.dialect == "d13" else 0
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if sock.family != getattr(socket, "AF_UNIX", None):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     # What a hook may do.
 
@@ -261,9 +264,16 @@ class MemoryStore:
 
 
 class FaultPeer:
-    """Listens on a free port from entry to exit, and keeps what it received."""
+    """Listens on a free port, or at the path of a unix socket, from entry to exit, and keeps what it received."""
 
-    def __init__(self, dialect: str = "d13", script: Iterable[Behaviour] = (), *, then: Behaviour = GOOD) -> None:
+    def __init__(
+        self,
+        dialect: str = "d13",
+        script: Iterable[Behaviour] = (),
+        *,
+        then: Behaviour = GOOD,
+        unix_path: Path | None = None,
+    ) -> None:
         self.dialect = dialect
         self.store = MemoryStore()
         self.requests: list[bytes] = []
@@ -278,6 +288,13 @@ class FaultPeer:
         self._sockets: set[socket.socket] = set()
         self._threads: list[threading.Thread] = []
         self._stopping = threading.Event()
+        if unix_path:
+            self._listener = socket.socket(socket.AF_UNIX)
+            self._listener.bind(str(unix_path))
+            self._listener.listen(64)
+            self.port = 0
+            self.url = f"ws+unix://{quote(str(unix_path))}"
+            return
         self._listener = socket.create_server((HOST, 0), backlog=64)
         self.port = int(self._listener.getsockname()[1])
         self.url = f"ws://{HOST}:{self.port}/ws"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import gc
 import inspect
+import os
 import socket
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
@@ -84,6 +85,8 @@ def test_argument_wins_over_the_environment(peer: FaultPeer, monkeypatch: pytest
         "ws://127.0.0.1/a b",
         "ws://127.0.0.1/ws\r\nX-Evil: 1",
         "ws://127.0.0.1\0.example/ws",
+        # Where there are unix sockets, test_unix_sockets.py has more.
+        "ws+unix:///run/s.sock" if os.name == "nt" else "ws+unix://run/s.sock",
     ],
 )
 def test_bad_urls(url: str) -> None:

@@ -81,6 +81,7 @@ def test_the_url_is_positional() -> None:
         (f"wss://user:{SECRET}@[::1]:80/ab", "wss://***@[::1]:80/ab"),
         (f"WS://user:{SECRET}@host", "WS://***@host"),
         (f"user:{SECRET}@host", "***@host"),
+        (f"ws+unix://user:{SECRET}@/s", "ws+unix://***@/s"),
         (f"ws://user:p@{SECRET}/w@127.0.0.1:1/ws", "ws://***@127.0.0.1:1/ws"),
         (f"ws://user:1@2/{SECRET}@host:1/ws", "ws://***@host:1/ws"),
         (f"ws://user:1/{SECRET}@host/ws", "ws://***@host/ws"),
