@@ -47,11 +47,13 @@ for path in sorted(pathlib.Path("tests/vectors/wire").glob("*.json")):
             data = bytes.fromhex(text)
             (out / hashlib.sha256(data).hexdigest()[:16]).write_bytes(data)
 for path in (pathlib.Path("tests/vectors/wire") / name for name in ("frames_decode.json", "server_behaviour.json")):
-    # fuzz_request_reader takes nine bytes before the frames: how they are cut, and their dialect
+    # fuzz_request_reader takes nine bytes before the frames: how they are cut, their dialect, and whether they are
+    # frames already
     for i, vector in enumerate(json.loads(path.read_text())):
         sent = vector.get("messages") or (vector["sent"] if vector["name"] != "text message" else [])
-        data = bytes([1, 0, 7, 40, 255, 13, 21, 3, vector["dialect"] == 21]) + bytes.fromhex("".join(sent))
-        (out / f"requests-{path.stem}-{i}").write_bytes(data)
+        for how in (0, 2, 6):
+            cuts = bytes([1, 0, 7, 40, 255, 13, 21, 3, how + (vector["dialect"] == 21)])
+            (out / f"requests-{path.stem}-{i}-{how}").write_bytes(cuts + bytes.fromhex("".join(sent)))
 for path in sorted(pathlib.Path("tests/vectors/storage").glob("*.bin")):
     if path.stat().st_size <= 8000:
         for how in (0x00, 0x12, 0x2A, 0x78):  # fuzz_store_open takes three bytes before the file: how it is opened

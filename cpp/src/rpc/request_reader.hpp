@@ -56,6 +56,7 @@ struct WholeRequest {
 
 class RequestSink {
  public:
+  /// Called from within commit() and feed(), which are not to be called from here.
   virtual void request(const WholeRequest& request) = 0;
 
  protected:

@@ -19,22 +19,25 @@ void require(bool condition) {
   if (!condition) std::abort();
 }
 
-rpc::RequestLimits tight() {
+// Small enough to be reached, or large enough for arguments in memory of their own.
+rpc::RequestLimits limits_of(bool large) {
   rpc::RequestLimits limits;
   limits.max_frame = 1 << 15;
-  limits.max_request = 1 << 14;
-  limits.max_unfinished = 20'000;
-  limits.max_streams = 6;
-  limits.max_early_bytes = 1 << 10;
-  limits.max_idle_frames = 200;
+  limits.max_request = large ? 100'000 : 3000;
+  limits.max_unfinished = large ? 150'000 : 5000;
+  limits.max_streams = 3;
+  limits.max_early_bytes = large ? 20'000 : 1000;
+  limits.max_idle_frames = 100;
   return limits;
 }
 
 // The requests, written down one behind the other.
 class Sink final : public rpc::RequestSink {
  public:
+  explicit Sink(std::uint64_t max_request) : max_request_(max_request) {}
+
   void request(const rpc::WholeRequest& r) override {
-    require(r.args.size() <= tight().max_request);
+    require(r.args.size() <= max_request_);
     require(r.refused.empty() || (r.args.empty() && r.owner == nullptr));
     log += std::to_string(r.request_id) + ':' + std::to_string(r.method_id) + ':' + std::to_string(r.args.size()) + ':';
     log.append(r.args.begin(), r.args.end());
@@ -47,6 +50,9 @@ class Sink final : public rpc::RequestSink {
 
   std::string log;
   std::vector<std::shared_ptr<const void>> kept;
+
+ private:
+  std::uint64_t max_request_;
 };
 
 struct Run {
@@ -54,16 +60,11 @@ struct Run {
   unsigned code = 0;
 };
 
-void check(const rpc::RequestReader& reader) {
-  require(reader.unfinished_bytes() <= tight().max_unfinished);
-  require(reader.open_streams() <= tight().max_streams);
-}
-
 // `sizes` says how long each piece is; 0 stands for all that fits, and for bytes from elsewhere.
-Run read(rpc::Dialect dialect, BytesView in, BytesView sizes) {
+Run read(rpc::Dialect dialect, const rpc::RequestLimits& limits, BytesView in, BytesView sizes) {
   Bytes scratch(4096);
-  rpc::RequestReader reader(dialect, tight(), scratch);
-  Sink sink;
+  rpc::RequestReader reader(dialect, limits, scratch);
+  Sink sink(limits.max_request);
   std::size_t turn = 0;
   const rpc::Fault* fault = nullptr;
   while (!in.empty() && fault == nullptr) {
@@ -75,14 +76,14 @@ Run read(rpc::Dialect dialect, BytesView in, BytesView sizes) {
       fault = reader.feed(elsewhere, sink);
     } else {
       const MutableBytes to = reader.need();
-      require(!to.empty() && to.size() <= std::max<std::size_t>(scratch.size(), tight().max_request));
+      require(!to.empty() && to.size() <= std::max<std::uint64_t>(scratch.size(), limits.max_request));
       const std::size_t n = std::min({to.size(), in.size(), size == 0 ? in.size() : size});
       std::memcpy(to.data(), in.data(), n);
       in = in.subspan(n);
       fault = reader.commit(n, sink);
       std::fill(scratch.begin(), scratch.end(), std::uint8_t{0xa5});
     }
-    check(reader);
+    require(reader.unfinished_bytes() <= limits.max_unfinished && reader.open_streams() <= limits.max_streams);
   }
   if (fault == nullptr) return {sink.log, 0};
   require(!fault->reason.empty() && fault->reason.size() <= 123 && fault->close_code >= 1002);
@@ -96,7 +97,7 @@ Bytes framed(rpc::Dialect dialect, BytesView in) {
   std::array<std::uint32_t, 4> seqs{};
   while (in.size() >= 3) {
     const std::uint8_t what = in[0];
-    const std::size_t size = in[1] * (in[2] % 32 == 0 ? std::size_t{64} : 1);
+    const std::size_t size = in[1] * (in[2] % 4 == 0 ? std::size_t{32} : 1);
     const std::uint8_t oddity = in[2];
     in = in.subspan(3);
     const std::uint32_t stream = what & 3;
@@ -133,14 +134,15 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto dialect = (data[8] & 1) != 0 ? rpc::Dialect::d21 : rpc::Dialect::d13;
   const BytesView raw(data + 9, size - 9);
   const Bytes made = (data[8] & 2) != 0 ? framed(dialect, raw) : Bytes(raw.begin(), raw.end());
-  const Run whole = read(dialect, made, {});
+  const rpc::RequestLimits limits = limits_of((data[8] & 4) != 0);
+  const Run whole = read(dialect, limits, made, {});
   for (const BytesView pieces : {sizes, sizes.first(1), sizes.first(3)}) {
-    const Run cut = read(dialect, made, pieces);
+    const Run cut = read(dialect, limits, made, pieces);
     require(cut.log == whole.log && cut.code == whole.code);
   }
-  if (made.size() > 4096) return 0;
+  if (made.size() > 16'384) return 0;
   const std::uint8_t one = 1;
-  const Run single = read(dialect, made, BytesView(&one, 1));
+  const Run single = read(dialect, limits, made, BytesView(&one, 1));
   require(single.log == whole.log && single.code == whole.code);
   return 0;
 }

@@ -158,6 +158,17 @@ TEST(RequestReader, SmallWholeRequestsAreSeenWhereTheyWereReceived) {
   EXPECT_LE(view.data() + view.size(), r.scratch().data() + r.scratch().size());
 }
 
+TEST(RequestReader, SmallRequestsInTwoMessagesUseTheSameMemory) {
+  Reading r;
+  r.sink().takes_owners = true;
+  for (std::uint32_t i = 0; i < 10; ++i) {
+    for (const Bytes& f : encode_request_frames(Dialect::d13, i, i, kRead, pattern(9000))) r.pour(f);
+  }
+  ASSERT_EQ(r.sink().views.size(), 10U);
+  EXPECT_TRUE(r.sink().owners.empty());
+  for (const BytesView view : r.sink().views) EXPECT_EQ(view.data(), r.sink().views[0].data());
+}
+
 TEST(RequestReader, LongArgumentsAreHandedOverWithTheirMemory) {
   const Bytes args = pattern(3'000'000);
   Reading r;
@@ -395,6 +406,26 @@ TEST(RequestReader, TooManyUnfinishedBytesAreAFault) {
     EXPECT_EQ(r.reader().unfinished_bytes(), 30'000U);
     r.pour(frame(3, 1, 1, Bytes(1)), piece);
     EXPECT_EQ(r.code(), 1013U);
+  }
+}
+
+TEST(RequestReader, OfTwoLimitsTheOneCountsThatByteAfterByteReachesFirst) {
+  RequestLimits limits;
+  limits.max_request = 3000;
+  limits.max_unfinished = 5000;
+  for (const std::size_t piece : {std::size_t{1}, kWhole}) {
+    Reading closed(Dialect::d13, limits);
+    closed.pour(frame(1, 0, 0, call_of(1, kRead, {}, Bytes(2001))), piece);
+    closed.pour(frame(2, 0, 0, call_of(2, kRead, {}, Bytes(3001))), piece);
+    EXPECT_EQ(closed.code(), 1013U);
+    EXPECT_TRUE(closed.got().empty());
+
+    Reading refused(Dialect::d13, limits);
+    refused.pour(frame(1, 0, 0, call_of(1, kRead, {}, Bytes(2000))), piece);
+    refused.pour(frame(2, 0, 0, call_of(2, kRead, {}, Bytes(3001))), piece);
+    EXPECT_EQ(refused.code(), 0U);
+    EXPECT_EQ(refused.got().size(), 1U);
+    EXPECT_EQ(refused.reader().unfinished_bytes(), 2000U);
   }
 }
 
