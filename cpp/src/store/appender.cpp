@@ -33,7 +33,8 @@ inline bool place_quickly(std::uint64_t tail, BytesView payload, Placement& plac
 }
 
 Result<Placement> place(std::uint64_t tail, BytesView payload) {
-  if (Placement placed; place_quickly(tail, payload, placed)) [[likely]] return placed;
+  if (Placement placed; place_quickly(tail, payload, placed)) [[likely]]
+    return placed;
   if (payload.size() == 1 && payload[0] == kTombstoneByte) return place_tombstone(tail);
   Result<Placement> placed = place_value(tail, payload.size());
   if (placed && placed->tail > kOffsetMax) {

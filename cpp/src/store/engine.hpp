@@ -93,7 +93,8 @@ class Engine {
   [[nodiscard]] Result<void> writable() const;
   [[nodiscard]] Result<void> prepare(std::span<const std::uint64_t> hashes);
   [[nodiscard]] Error failed_append(Error error);
-  void apply(std::span<const HashedPayload> records, std::span<const std::uint64_t> offsets);
+  void apply(std::span<const HashedPayload> records, std::span<const std::uint64_t> hashes,
+             std::span<const std::uint64_t> offsets);
   [[nodiscard]] Result<std::uint64_t> commit(Lock lock);
   [[nodiscard]] Result<std::uint64_t> append_records(Lock lock, std::span<const HashedPayload> records);
   [[nodiscard]] Result<bool> add_new_records(std::uint64_t size);

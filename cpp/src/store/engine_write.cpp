@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -11,6 +12,11 @@ constexpr std::size_t kAhead = 16;  // so far ahead is the index fetched
 constexpr std::uint8_t kTombstonePayload[] = {kTombstoneByte};
 
 bool is_tombstone_payload(BytesView payload) noexcept { return payload.size() == 1 && payload[0] == kTombstoneByte; }
+
+bool has_tombstone(std::span<const HashedPayload> records) noexcept {
+  return std::any_of(records.begin(), records.end(),
+                     [](const HashedPayload& record) { return is_tombstone_payload(record.payload); });
+}
 
 }  // namespace
 
@@ -62,20 +68,24 @@ Error Engine::failed_append(Error error) {
   return error;
 }
 
-void Engine::apply(std::span<const HashedPayload> records, std::span<const std::uint64_t> offsets) {
+void Engine::apply(std::span<const HashedPayload> records, std::span<const std::uint64_t> hashes,
+                   std::span<const std::uint64_t> offsets) {
   Generation& generation = *generation_;
   generation.written.store(appender_->tail(), std::memory_order_release);
   {
     const Lock state(state_mutex_);
     changes_.fetch_add(1, std::memory_order_acq_rel);
-    constexpr std::size_t kAhead = 16;  // so many buckets are on their way from memory
-    for (std::size_t i = 0; i < records.size(); ++i) {
-      if (i + kAhead < records.size()) generation.index.prefetch(records[i + kAhead].key_hash);
-      if (generation.dead != nullptr) generation.dead->erase(records[i].key_hash);
-      if (is_tombstone_payload(records[i].payload)) {
-        generation.index.erase(records[i].key_hash);
-      } else {
-        generation.index.set_prepared(records[i].key_hash, offsets[i]);
+    if (generation.dead == nullptr && !has_tombstone(records)) {
+      generation.index.set_many_prepared(hashes, offsets);
+    } else {
+      for (std::size_t i = 0; i < records.size(); ++i) {
+        if (i + kAhead < records.size()) generation.index.prefetch(records[i + kAhead].key_hash);
+        if (generation.dead != nullptr) generation.dead->erase(records[i].key_hash);
+        if (is_tombstone_payload(records[i].payload)) {
+          generation.index.erase(records[i].key_hash);
+        } else {
+          generation.index.set_prepared(records[i].key_hash, offsets[i]);
+        }
       }
     }
     changes_.fetch_add(1, std::memory_order_release);
@@ -102,7 +112,7 @@ Result<std::uint64_t> Engine::write(std::uint64_t hash, BytesView payload) {
   if (Result<void> done = appender_->append(hash, payload); !done) return failed_append(std::move(done).error());
   const HashedPayload record{hash, payload};
   const std::uint64_t offset = appender_->tail() - kTrailerBytes;
-  apply({&record, 1}, {&offset, 1});
+  apply({&record, 1}, {&hash, 1}, {&offset, 1});
   return commit(std::move(lock).value());
 }
 
@@ -125,7 +135,7 @@ Result<std::uint64_t> Engine::append_records(Lock lock, std::span<const HashedPa
   if (Result<void> done = appender_->append_all(records, offsets_); !done) {
     return failed_append(std::move(done).error());
   }
-  apply(records, offsets_);
+  apply(records, hashes_, offsets_);
   return commit(std::move(lock));
 }
 
@@ -137,7 +147,7 @@ Result<std::uint64_t> Engine::write_stream(std::uint64_t hash, const StreamSourc
   constexpr std::uint8_t kAnyValue[] = {1};
   const HashedPayload record{hash, kAnyValue};  // only whether it is a tombstone matters
   const std::uint64_t offset = appender_->tail() - kTrailerBytes;
-  apply({&record, 1}, {&offset, 1});
+  apply({&record, 1}, {&hash, 1}, {&offset, 1});
   return commit(std::move(lock).value());
 }
 

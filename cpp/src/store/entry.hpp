@@ -52,8 +52,8 @@ namespace store {
 /// Where every record may be of another layout: as read_record().
 [[nodiscard]] bool read_mixed_record(const Mapping& mapping, std::uint64_t offset, Record& record);
 
-/// Reads the record whose trailer is at `offset`, of any layout but `mixed`; `at` is the trailer in memory, with the byte
-/// before it. False: there is none.
+/// Reads the record whose trailer is at `offset`, of any layout but `mixed`; `at` is the trailer in memory, with the
+/// byte before it. False: there is none.
 [[nodiscard]] inline bool read_plain_record_at(const std::uint8_t* at, std::uint64_t offset, Layout layout,
                                                Record& record) noexcept {
   record.offset = offset;

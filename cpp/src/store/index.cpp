@@ -281,9 +281,7 @@ Index::Slot Index::locate(const Shard& shard, std::uint64_t mixed) noexcept {
 
 unsigned Index::empty_slots(const Bucket& bucket) noexcept {
   unsigned empty = 0;
-  each_slot([&](std::size_t slot) {
-    empty |= static_cast<unsigned>(bucket.words[slot].load(kRelaxed) == 0) << slot;
-  });
+  each_slot([&](std::size_t slot) { empty |= static_cast<unsigned>(bucket.words[slot].load(kRelaxed) == 0) << slot; });
   return empty;
 }
 
@@ -484,13 +482,21 @@ Result<Index::Change> Index::put_checked(std::uint64_t hash, std::uint64_t offse
   return change;
 }
 
-void Index::set_prepared(std::uint64_t hash, std::uint64_t offset) noexcept {
+void Index::set_mixed(std::uint64_t mixed, std::uint64_t offset) noexcept {
   assert(valid(offset));
-  const std::uint64_t mixed = mix(hash);
   if (put_at_home(mixed, offset)) return;
   Change change{};
   [[maybe_unused]] const bool enough = put_elsewhere(mixed, offset, Put::set, change);
   assert(enough);
+}
+
+void Index::set_many_prepared(std::span<const std::uint64_t> hashes, std::span<const std::uint64_t> offsets) noexcept {
+  look_ahead(
+      std::min(hashes.size(), offsets.size()), [&](std::size_t i) { return hashes[i]; },
+      [&](std::size_t i, std::uint64_t mixed) {
+        set_mixed(mixed, offsets[i]);
+        return true;
+      });
 }
 
 Result<Index::Change> Index::set(std::uint64_t hash, std::uint64_t offset) {

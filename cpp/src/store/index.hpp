@@ -125,7 +125,9 @@ class Index {
   /// Makes room for `hashes`, so that setting each of them once after this cannot fail.
   Result<void> prepare(std::span<const std::uint64_t> hashes);
   /// Adds an entry or gives it a new offset, where has_room() or prepare() has seen to it that this cannot fail.
-  void set_prepared(std::uint64_t hash, std::uint64_t offset) noexcept;
+  void set_prepared(std::uint64_t hash, std::uint64_t offset) noexcept { set_mixed(mix(hash), offset); }
+  /// The same for many, in order.
+  void set_many_prepared(std::span<const std::uint64_t> hashes, std::span<const std::uint64_t> offsets) noexcept;
   /// Adds an entry or gives it a new offset.
   Result<Change> set(std::uint64_t hash, std::uint64_t offset);
   /// Adds an entry unless the hash is there, which old_offset then tells of.
@@ -234,6 +236,7 @@ class Index {
   static std::size_t sized(std::uint64_t count, unsigned load) noexcept;
   static std::size_t rounded(std::size_t bucket_count, std::size_t least) noexcept;
   [[nodiscard]] bool put(std::uint64_t mixed, std::uint64_t offset, Put how, Change& change) noexcept;
+  void set_mixed(std::uint64_t mixed, std::uint64_t offset) noexcept;
   [[nodiscard]] bool put_elsewhere(std::uint64_t mixed, std::uint64_t offset, Put how, Change& change) noexcept;
   Result<Change> put_checked(std::uint64_t hash, std::uint64_t offset, Put how);
   [[nodiscard]] bool make_room(std::size_t shard, std::uint64_t more) noexcept;

@@ -364,7 +364,6 @@ TEST(StoreBackend, WhatWasFoundStaysThroughCompactionRecoveryAndClosing) {
       EXPECT_EQ(error_of(rig.backend.exists(view_of("large"))), Errc::closed);
     }
     if (kind == 2) {
-      const auto second = rig.backend.make_payloads();
       rig.overwrite(100, view_of("!"));  // in the first record
       ASSERT_TRUE(rig.store.recover().ok());
       EXPECT_EQ(rig.store.generation(), 1U);

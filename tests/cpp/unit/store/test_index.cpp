@@ -367,6 +367,55 @@ class ScarceMemory final : public IndexMemory {
   std::size_t given = 0;
 };
 
+// Small arrays of an index that is being filled share blocks, which go back once all of theirs were outgrown.
+TEST(Index, SmallArraysShareBlocks) {
+  for (const std::size_t left : {std::size_t{1'000'000}, std::size_t{3}}) {
+    ScarceMemory memory;
+    {
+      Epoch epoch;
+      Index index(epoch, {.seed = 1, .memory = &memory});
+      memory.left = left;
+      index.expect(1000);
+      std::uint64_t added = 0;
+      while (added < 1000 && index.put_if_absent(added * 977, added + 1).ok()) ++added;
+      EXPECT_GT(added, 100U);
+      EXPECT_EQ(added == 1000, left > 3);
+      index.expect(0);
+      EXPECT_LT(memory.given, 40U);
+      memory.left = 1'000'000;
+      for (std::uint64_t i = added; i < 50'000; ++i) ASSERT_TRUE(index.put_if_absent(i * 977, i + 1).ok());
+      epoch.collect();
+      epoch.collect();
+      EXPECT_LE(memory.given, 1024U + 40U);
+      const Epoch::Guard guard = epoch.enter();
+      for (std::uint64_t i = 0; i < 50'000; ++i) ASSERT_EQ(index.find(i * 977, guard), i + 1);
+    }
+    EXPECT_EQ(memory.given, 0U);
+  }
+}
+
+TEST(Index, SetsManyThatArePrepared) {
+  Epoch epoch;
+  Index index(epoch);
+  std::vector<std::uint64_t> hashes;
+  std::vector<std::uint64_t> offsets;
+  for (std::uint64_t round = 0; round < 30; ++round) {
+    hashes.clear();
+    offsets.clear();
+    for (std::uint64_t i = 0; i < 1000; ++i) {
+      hashes.push_back((round * 700 + i) * 0x9E3779B97F4A7C15U);  // some are there, and one comes twice
+      offsets.push_back(round * 1000 + i + 1);
+    }
+    hashes.back() = hashes.front();
+    ASSERT_TRUE(index.prepare(hashes).ok());
+    index.set_many_prepared(hashes, offsets);
+    const Epoch::Guard guard = epoch.enter();
+    EXPECT_EQ(index.find(hashes.front(), guard), offsets.back());
+    for (std::size_t i = 1; i < hashes.size(); ++i) ASSERT_EQ(index.find(hashes[i], guard), offsets[i]);
+  }
+  EXPECT_EQ(index.size(), 30U * 700U + 299U);
+}
+
 TEST(Index, IsUnchangedWhereMemoryIsMissing) {
   ScarceMemory memory;
   {
