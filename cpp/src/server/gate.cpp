@@ -1,7 +1,6 @@
 #include "server/gate.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <optional>
 #include <utility>
 
@@ -49,16 +48,23 @@ std::optional<std::string_view> host_name(std::string_view host) noexcept {
 
 // Four decimal numbers below 256, the first one 127.
 bool is_loopback_v4(std::string_view text) noexcept {
-  for (int part = 0; part < 4; ++part) {
-    const auto dot = part < 3 ? text.find('.') : text.size();
-    if (dot == std::string_view::npos || dot == 0 || dot > 3) return false;
-    unsigned value = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + dot, value);
-    if (error != std::errc() || end != text.data() + dot || value > 255) return false;
-    if (part == 0 && value != 127) return false;
-    text.remove_prefix(part < 3 ? dot + 1 : dot);
+  unsigned value = 0;
+  unsigned digits = 0;
+  unsigned dots = 0;
+  for (const char c : text) {
+    if (c >= '0' && c <= '9') {
+      value = value * 10 + static_cast<unsigned>(c - '0');
+      if (++digits > 3 || value > 255) return false;
+    } else if (c == '.') {
+      if (digits == 0 || (dots == 0 && value != 127)) return false;
+      ++dots;
+      value = 0;
+      digits = 0;
+    } else {
+      return false;
+    }
   }
-  return text.empty();
+  return dots == 3 && digits != 0;
 }
 
 bool is_loopback_name(std::string_view name) noexcept {

@@ -10,7 +10,10 @@
 #endif
 
 #include <algorithm>
+#include <array>
+#include <charconv>
 #include <cstdio>
+#include <system_error>
 
 namespace simdrive::server {
 namespace {
@@ -18,15 +21,16 @@ namespace {
 constexpr std::uint64_t kUnknown = std::uint64_t{4} << 30;
 
 #ifdef __linux__
-// A limit of control groups: a number, or a word for none.
+// A limit of control groups: a number, or a word for none. 0: there is none.
 std::uint64_t limit_in(const char* path) noexcept {
-  unsigned long long bytes = 0;
   std::FILE* const file = std::fopen(path, "re");
   if (file == nullptr) return 0;
-  const int fields =
-      std::fscanf(file, "%20llu", &bytes);  // NOLINT(cert-err34-c): a limit of 20 digits overflows to none
+  std::array<char, 32> text{};
+  const std::size_t size = std::fread(text.data(), 1, text.size(), file);
   (void)std::fclose(file);
-  return fields == 1 ? bytes : 0;
+  std::uint64_t bytes = 0;
+  const auto read = std::from_chars(text.data(), text.data() + size, bytes);
+  return read.ec == std::errc() ? bytes : 0;
 }
 #endif
 

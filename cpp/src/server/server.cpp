@@ -56,7 +56,8 @@ Server& Server::operator=(Server&& other) noexcept {
 Server::~Server() {
   if (!impl_) return;
   if (impl_->forked()) {
-    (void)impl_.release();  // what the parent's threads hold cannot be taken apart here
+    // What the parent's threads hold cannot be taken apart here: it is left as it is.
+    static_cast<void>(impl_.release());  // NOLINT(bugprone-unused-return-value)
   } else {
     (void)stop();
   }

@@ -182,6 +182,7 @@ Result<void> Service::stop(double timeout) {
 
 Status Service::status() const {
   std::vector<const Metrics*> metrics;
+  metrics.reserve(reactors_.size());
   for (const auto& reactor : reactors_) metrics.push_back(&reactor->metrics);
   Status out = add_up(metrics);
   out.draining = draining.load(std::memory_order_relaxed);
