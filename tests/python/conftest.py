@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import simdrive
 from support.blocking import THREADS, connect_as
 from support.real_server import DIALECTS, RealServer, find_server, how_to_get
+from support.targets import NAMES, Target, make_target
 
 
 def pytest_configure() -> None:
@@ -42,12 +42,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _start(version: str) -> RealServer:
-    if find_server(version) is None:
-        reason = f"no simd-r-drive-ws-server {version}: {how_to_get(version)}"
-        if os.environ.get("SIMDRIVE_REQUIRE_SERVERS") == "1":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return RealServer(version)
+    process = make_target(version).process
+    assert isinstance(process, RealServer)
+    return process
 
 
 @pytest.fixture(scope="session", params=list(DIALECTS))
@@ -62,6 +59,14 @@ def own_server(request: pytest.FixtureRequest) -> Iterator[RealServer]:
     """A real server for one test, which may stop, kill and restart it."""
     with _start(request.param) as running:
         yield running
+
+
+@pytest.fixture(params=NAMES)
+def target(request: pytest.FixtureRequest) -> Iterator[Target]:
+    """A server for one test, one of the real ones or ours, with an empty store."""
+    made = make_target(request.param)
+    with made.process:
+        yield made
 
 
 @pytest.fixture(params=[THREADS, "asyncio", "uvloop"])

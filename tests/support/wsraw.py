@@ -24,23 +24,26 @@ def accept_key(key: bytes) -> bytes:
 
 def mask(data: bytes, key: bytes) -> bytes:
     """XOR with a key of four bytes, repeated."""
-    if not data:
+    if not data or not any(key):
         return data
     repeated = (key * (len(data) // 4 + 1))[: len(data)]
     mixed = int.from_bytes(data, "little") ^ int.from_bytes(repeated, "little")
     return mixed.to_bytes(len(data), "little")
 
 
-def encode(opcode: int, data: bytes, *, mask_key: bytes | None = None, announce: int | None = None) -> bytes:
-    """One final WebSocket frame; `announce` lies about its length."""
+def encode(
+    opcode: int, data: bytes, *, mask_key: bytes | None = None, announce: int | None = None, final: bool = True
+) -> bytes:
+    """One WebSocket frame, the last of its message if `final`; `announce` lies about its length."""
     size = len(data) if announce is None else announce
     flag = 0x80 if mask_key is not None else 0
+    first = (0x80 if final else 0) | opcode
     if size < 126:
-        head = struct.pack(">BB", 0x80 | opcode, flag | size)
+        head = struct.pack(">BB", first, flag | size)
     elif size < 65536:
-        head = struct.pack(">BBH", 0x80 | opcode, flag | 126, size)
+        head = struct.pack(">BBH", first, flag | 126, size)
     else:
-        head = struct.pack(">BBQ", 0x80 | opcode, flag | 127, size)
+        head = struct.pack(">BBQ", first, flag | 127, size)
     return head + data if mask_key is None else head + mask_key + mask(data, mask_key)
 
 
