@@ -7,6 +7,7 @@ import hashlib
 import os
 import socket
 import struct
+import sys
 from collections.abc import Iterator
 from types import TracebackType
 
@@ -48,13 +49,20 @@ def encode(
 
 
 class Stream:
-    """Buffered reading from a socket, and WebSocket messages on top."""
+    """Buffered reading from a socket, and WebSocket messages on top.
 
-    def __init__(self, sock: socket.socket) -> None:
+    `quick_acks` (Linux): what comes in is acknowledged at once. Else a peer that sends a reply in two pieces, with
+    Nagle's algorithm on, has to wait 40 ms for our kernel.
+    """
+
+    def __init__(self, sock: socket.socket, *, quick_acks: bool = False) -> None:
         self.sock = sock
+        self.quick_acks = quick_acks
         self._buffer = bytearray()
 
     def _fill(self) -> None:
+        if self.quick_acks and sys.platform == "linux":
+            self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)  # holds for one wait
         data = self.sock.recv(1 << 18)
         if not data:
             raise EOFError("the other side closed")
@@ -107,10 +115,10 @@ class Stream:
 class RawClient:
     """A WebSocket connection without any of our library in it."""
 
-    def __init__(self, port: int, *, path: str = "/ws", timeout: float = 10.0) -> None:
+    def __init__(self, port: int, *, path: str = "/ws", timeout: float = 10.0, quick_acks: bool = False) -> None:
         self.sock = socket.create_connection((HOST, port), timeout=timeout)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.stream = Stream(self.sock)
+        self.stream = Stream(self.sock, quick_acks=quick_acks)
         key = base64.b64encode(os.urandom(16)).decode()
         self.sock.sendall(
             f"GET {path} HTTP/1.1\r\nHost: {HOST}:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
