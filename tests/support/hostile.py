@@ -168,6 +168,13 @@ def feed(peer: Peer, data: bytes, total: int, *, limit: float) -> int:
     return sent
 
 
+def feed_frame(lab: Lab, peer: Peer, seq: int, payload: bytes) -> int:
+    """One more frame of stream 1, in a message of its own, copied nowhere: the bytes sent of it."""
+    head = lab.frame(1, seq, muxio.DATA, announce=len(payload))
+    head = wsraw.encode(wsraw.BINARY, head, mask_key=NO_MASK, announce=len(head) + len(payload))
+    return peer.push(payload, limit=5) if peer.push(head, limit=5) == len(head) else 0
+
+
 @attack("nobody attacks")
 def quiet(lab: Lab) -> Outcome:
     peer = lab.peer()
@@ -189,10 +196,12 @@ def false_length(lab: Lab) -> Outcome:
 def long_request(lab: Lab) -> Outcome:
     peer, amount = lab.peer(), lab.amounts.request
     peer.push(binary(lab.frame(1, 0, muxio.OPEN, lab.opened(1, "write"))), limit=5)
-    sent, seq = 0, 1
+    sent, seq, piece = 0, 1, bytes(PIECE)
     while sent < amount and not peer.closing and peer.reply_to(1) is None:
-        sent += feed(peer, lab.frame(1, seq, muxio.DATA, bytes(PIECE)), 1, limit=5)
-        seq += 1
+        taken = feed_frame(lab, peer, seq, piece)
+        sent, seq = sent + taken, seq + 1
+        if taken < PIECE:
+            break
     peer.push(binary(lab.frame(1, seq, muxio.END)), limit=1)
     return lab.judge(peer, 1, wait=10)
 
@@ -216,7 +225,7 @@ def unfinished(lab: Lab) -> Outcome:
     for peer in peers:
         peer.push(binary(lab.frame(1, 0, muxio.OPEN, lab.opened(1, "write"))), limit=5)
         for seq in range(1, 1 + lab.amounts.unfinished // MIB):
-            if feed(peer, lab.frame(1, seq, muxio.DATA, bytes(MIB)), 1, limit=5) == 0:
+            if feed_frame(lab, peer, seq, bytes(MIB)) < MIB:
                 break
     return of_all(lab, peers, lab.amounts.patience)
 
@@ -266,7 +275,7 @@ def gap(lab: Lab) -> Outcome:
     peer = lab.peer()
     peer.push(binary(lab.frame(1, 0, muxio.OPEN, lab.opened(1, "write"))), limit=5)
     for seq in range(2, 2 + lab.amounts.early // muxio.CHUNK):
-        if feed(peer, lab.frame(1, seq, muxio.DATA, bytes(muxio.CHUNK)), 1, limit=5) == 0:
+        if feed_frame(lab, peer, seq, bytes(muxio.CHUNK)) < muxio.CHUNK:
             break
     return lab.judge(peer)
 

@@ -184,7 +184,8 @@ def test_the_check_bites() -> None:
         {"error": "[System] Payload cannot be empty."},
     ]
     check(calls, good)
-    for at, wrong in enumerate([{"error": "no"}, {"result": 65}, {"result": None}, {"result": 64}]):
+    wrong_lines: list[Line] = [{"error": "no"}, {"result": 65}, {"result": None}, {"result": 64}]
+    for at, wrong in enumerate(wrong_lines):
         with pytest.raises((AssertionError, KeyError)):
             check(calls, [*good[:at], wrong, *good[at + 1 :]])
 
