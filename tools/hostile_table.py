@@ -54,7 +54,7 @@ python tools/hostile_table.py --ours --real 0.17.5-alpha --real 0.16.2-alpha --r
 
 "Cut": the connection ended without a Close frame. "Memory": resident, at the highest, above that before the attack.
 "CPU": of the server, during the attack, that of serving the good client included. "Left": descriptors that are still
-open after all have gone. "Good client": its slowest call; 10 000 ms means that it had no answer within 10 s, and gave up.
+open after all have gone. "Good client": its slowest call; 10 000 ms means that it had no answer in 10 s and gave up.
 `nobody attacks` shows what of it is the machine's and the client's own.
 """
 
@@ -93,7 +93,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--record", action="store_true", help="keep it, and write the document")
     parser.add_argument("--document", action="store_true", help="write the document from what is kept")
     options = parser.parse_args()
-    known = {field.name: type(field.default) for field in fields(Amounts)}
+    known = {name: type(value) for name, value in asdict(Amounts()).items()}
     chosen = {}
     for word in options.set:
         name, _, number = word.partition("=")
