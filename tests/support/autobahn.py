@@ -113,8 +113,12 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="simdrive-autobahn-") as scratch:
         reports = (options.reports or Path(scratch)).resolve()
         reports.mkdir(parents=True, exist_ok=True)
-        with server:
-            found = run_cases(options.suite, server, options.path, reports)
+        try:
+            with server:
+                found = run_cases(options.suite, server, options.path, reports)
+        except (OSError, RuntimeError, subprocess.TimeoutExpired) as problem:
+            print(f"autobahn: {problem}", file=sys.stderr)
+            return 1
     counts = Counter(behavior for behavior, _ in found.values())
     print(f"autobahn: {len(found)} cases: " + ", ".join(f"{count} {name}" for name, count in counts.most_common()))
     expected = read_expected(options.expected)
