@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds tests/interop, the original engine as a program for tests and benchmarks, where it is missing.
+# Builds tests/interop, the original engine and client as a program for tests and benchmarks, where it is missing.
 #   tools/install_interop.sh [--dry-run]
 # It is put into
 #   ${SIMDRIVE_CACHE:-${XDG_CACHE_HOME:-~/.cache}/simdrive}/interop/<digest of its sources>/bin/simdrive-interop

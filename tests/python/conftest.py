@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -14,7 +13,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import simdrive
 from support.blocking import THREADS, connect_as
-from support.real_server import DIALECTS, TARGETS, RealServer, find_server, how_to_get
+from support.real_server import DIALECTS, OURS, RealServer, find_server, how_to_get
+from support.targets import NAMES, Target, make_target
 
 
 def pytest_configure() -> None:
@@ -42,26 +42,31 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _start(version: str) -> RealServer:
-    if find_server(version) is None:
-        reason = f"no simd-r-drive-ws-server {version}: {how_to_get(version)}"
-        if os.environ.get("SIMDRIVE_REQUIRE_SERVERS") == "1":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return RealServer(version)
+    process = RealServer(version) if version == OURS else make_target(version).process
+    assert isinstance(process, RealServer)
+    return process
 
 
-@pytest.fixture(scope="session", params=TARGETS)
+@pytest.fixture(scope="session", params=NAMES)
 def server(request: pytest.FixtureRequest) -> Iterator[RealServer]:
     """A server, real or ours, that many tests share; each test uses keys of its own and leaves it running."""
     with _start(request.param) as running:
         yield running
 
 
-@pytest.fixture(params=TARGETS)
+@pytest.fixture(params=NAMES)
 def own_server(request: pytest.FixtureRequest) -> Iterator[RealServer]:
     """A server, real or ours, for one test, which may stop, kill and restart it."""
     with _start(request.param) as running:
         yield running
+
+
+@pytest.fixture(params=NAMES)
+def target(request: pytest.FixtureRequest) -> Iterator[Target]:
+    """A server for one test, one of the real ones or ours, with an empty store."""
+    made = make_target(request.param)
+    with made.process:
+        yield made
 
 
 @pytest.fixture(params=[THREADS, "asyncio", "uvloop"])

@@ -1,4 +1,4 @@
-"""The original engine as a program: tests/interop, installed by tools/install_interop.sh."""
+"""The original engine and client as a program: tests/interop, installed by tools/install_interop.sh."""
 
 from __future__ import annotations
 

@@ -84,6 +84,7 @@ class FrameReader:
     """Cuts a byte stream into frames and joins the frames of each stream."""
 
     def __init__(self, dialect: str) -> None:
+        self.dialect = dialect
         self._head = HEADER_SIZES[dialect]
         self._buffer = bytearray()
         self._streams: dict[int, bytearray] = {}

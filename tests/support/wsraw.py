@@ -7,6 +7,7 @@ import hashlib
 import os
 import socket
 import struct
+import sys
 from collections.abc import Iterator
 from types import TracebackType
 
@@ -24,34 +25,44 @@ def accept_key(key: bytes) -> bytes:
 
 def mask(data: bytes, key: bytes) -> bytes:
     """XOR with a key of four bytes, repeated."""
-    if not data:
+    if not data or not any(key):
         return data
     repeated = (key * (len(data) // 4 + 1))[: len(data)]
     mixed = int.from_bytes(data, "little") ^ int.from_bytes(repeated, "little")
     return mixed.to_bytes(len(data), "little")
 
 
-def encode(opcode: int, data: bytes, *, mask_key: bytes | None = None, announce: int | None = None) -> bytes:
-    """One final WebSocket frame; `announce` lies about its length."""
+def encode(
+    opcode: int, data: bytes, *, mask_key: bytes | None = None, announce: int | None = None, final: bool = True
+) -> bytes:
+    """One WebSocket frame, the last of its message if `final`; `announce` lies about its length."""
     size = len(data) if announce is None else announce
     flag = 0x80 if mask_key is not None else 0
+    first = (0x80 if final else 0) | opcode
     if size < 126:
-        head = struct.pack(">BB", 0x80 | opcode, flag | size)
+        head = struct.pack(">BB", first, flag | size)
     elif size < 65536:
-        head = struct.pack(">BBH", 0x80 | opcode, flag | 126, size)
+        head = struct.pack(">BBH", first, flag | 126, size)
     else:
-        head = struct.pack(">BBQ", 0x80 | opcode, flag | 127, size)
+        head = struct.pack(">BBQ", first, flag | 127, size)
     return head + data if mask_key is None else head + mask_key + mask(data, mask_key)
 
 
 class Stream:
-    """Buffered reading from a socket, and WebSocket messages on top."""
+    """Buffered reading from a socket, and WebSocket messages on top.
 
-    def __init__(self, sock: socket.socket) -> None:
+    `quick_acks` (Linux): what comes in is acknowledged at once. Else a peer that sends a reply in two pieces, with
+    Nagle's algorithm on, has to wait 40 ms for our kernel.
+    """
+
+    def __init__(self, sock: socket.socket, *, quick_acks: bool = False) -> None:
         self.sock = sock
+        self.quick_acks = quick_acks
         self._buffer = bytearray()
 
     def _fill(self) -> None:
+        if self.quick_acks and sys.platform == "linux":
+            self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)  # holds for one wait
         data = self.sock.recv(1 << 18)
         if not data:
             raise EOFError("the other side closed")
@@ -104,10 +115,10 @@ class Stream:
 class RawClient:
     """A WebSocket connection without any of our library in it."""
 
-    def __init__(self, port: int, *, path: str = "/ws", timeout: float = 10.0) -> None:
+    def __init__(self, port: int, *, path: str = "/ws", timeout: float = 10.0, quick_acks: bool = False) -> None:
         self.sock = socket.create_connection((HOST, port), timeout=timeout)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.stream = Stream(self.sock)
+        self.stream = Stream(self.sock, quick_acks=quick_acks)
         key = base64.b64encode(os.urandom(16)).decode()
         self.sock.sendall(
             f"GET {path} HTTP/1.1\r\nHost: {HOST}:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"

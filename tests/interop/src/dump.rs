@@ -7,7 +7,7 @@ use simd_r_drive::{DataStore, EntryHandle};
 use std::collections::HashMap;
 use std::path::Path;
 
-const HEX_SHOWN: usize = 64;
+pub const HEX_SHOWN: usize = 64;
 
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()

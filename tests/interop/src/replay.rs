@@ -1,6 +1,6 @@
 //! Makes the calls of a script and prints what each of them gave.
 use crate::dump::{entry, tail};
-use crate::script::{Failure, Script, bytes, hash, list};
+use crate::script::{Failure, Script, all_bytes, bytes, hash, list, slices};
 use serde_json::{Value, json};
 use simd_r_drive::traits::{DataStoreReader, DataStoreWriter};
 use simd_r_drive::{DataStore, EntryHandle};
@@ -33,14 +33,6 @@ impl Read for Source {
 fn source(line: &Value) -> Result<Source, Failure> {
     let limit = |field: &str| line[field].as_u64().map_or(usize::MAX, |n| n as usize);
     Ok(Source { data: bytes(&line["v"])?, at: 0, chunk: limit("chunk").max(1), good: limit("fail_after") })
-}
-
-fn slices(owned: &[Vec<u8>]) -> Vec<&[u8]> {
-    owned.iter().map(Vec::as_slice).collect()
-}
-
-fn all_bytes(values: &Value) -> Result<Vec<Vec<u8>>, Failure> {
-    list(values)?.iter().map(bytes).collect()
 }
 
 fn all_hashes(values: &Value) -> Result<Vec<u64>, Failure> {

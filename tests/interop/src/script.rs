@@ -1,4 +1,4 @@
-//! Scripts: one JSON object per line. Byte strings are text, hex, a repeated byte or a generated sequence.
+//! Scripts: one JSON object per line. Byte strings are text, hex, a repeated byte, a generated sequence or a file.
 use serde_json::Value;
 use std::collections::HashMap;
 use std::path::Path;
@@ -42,11 +42,22 @@ pub fn bytes(value: &Value) -> Result<Vec<u8>, Failure> {
     if let Some(digits) = value["hex"].as_str() {
         return hex(digits);
     }
+    if let Some(path) = value["file"].as_str() {
+        return std::fs::read(path).map_err(|e| format!("{path}: {e}").into());
+    }
     let len = value["len"].as_u64().ok_or_else(wrong)? as usize;
     if let Some(digits) = value["rep"].as_str() {
         return Ok(vec![*hex(digits)?.first().ok_or_else(wrong)?; len]);
     }
     Ok(SplitMix(value["gen"].as_u64().ok_or_else(wrong)?).bytes(len))
+}
+
+pub fn all_bytes(values: &Value) -> Result<Vec<Vec<u8>>, Failure> {
+    list(values)?.iter().map(bytes).collect()
+}
+
+pub fn slices(owned: &[Vec<u8>]) -> Vec<&[u8]> {
+    owned.iter().map(Vec::as_slice).collect()
 }
 
 pub fn hash(value: &Value) -> Result<u64, Failure> {

@@ -1,0 +1,84 @@
+//! The original client against any server: a call a line on stdin, its outcome as a JSON line.
+//!
+//!     {"op": "write", "k": KEY, "v": VALUE}            {"result": file size behind the entry}
+//!     {"op": "batch", "items": [[KEY, VALUE], ...]}    the same
+//!     {"op": "delete", "k": KEY}                       the same
+//!     {"op": "read", "k": KEY}                         {"result": SHOWN or null}
+//!     {"op": "batch_read", "ks": [KEY, ...]}           {"result": [SHOWN or null, ...]}
+//!     {"op": "exists", "k": KEY}                       {"result": whether it is there}
+//!     {"op": "len"}, {"op": "file_size"}               {"result": a number}
+//!     {"op": "is_empty"}                               {"result": true or false}
+//!
+//! KEY and VALUE are byte strings of src/script.rs. SHOWN is {"hex": ...}, of more than 64 bytes {"len": ..., "sha256":
+//! ...}. An error gives {"error": its text}; so does a call without an answer within 60 seconds, and no further call is
+//! made then. tests/support/published_client.py speaks the same language.
+use crate::dump::{HEX_SHOWN, hex, sha256};
+use crate::script::{Failure, all_bytes, bytes, list, slices};
+use serde_json::{Value, json};
+use simd_r_drive_ws_client::{AsyncDataStoreReader, AsyncDataStoreWriter, WsClient};
+use std::io::{BufRead, Write};
+use std::time::Duration;
+use tokio::time::timeout;
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+fn shown(value: &[u8]) -> Value {
+    if value.len() <= HEX_SHOWN {
+        return json!({"hex": hex(value)});
+    }
+    json!({"len": value.len(), "sha256": sha256(value)})
+}
+
+async fn call(client: &WsClient, line: &Value) -> Result<Value, Failure> {
+    let key = || bytes(&line["k"]);
+    Ok(match line["op"].as_str().unwrap_or_default() {
+        "write" => json!(client.write(&key()?, &bytes(&line["v"])?).await?),
+        "batch" => {
+            let items: Vec<Vec<Vec<u8>>> = list(&line["items"])?.iter().map(all_bytes).collect::<Result<_, _>>()?;
+            let mut pairs: Vec<(&[u8], &[u8])> = Vec::with_capacity(items.len());
+            for item in &items {
+                let [key, value] = &item[..] else {
+                    return Err(format!("an item that is no pair in {line}").into());
+                };
+                pairs.push((key, value));
+            }
+            json!(client.batch_write(&pairs).await?)
+        }
+        "delete" => json!(client.delete(&key()?).await?),
+        "read" => json!(client.read(&key()?).await?.map(|value| shown(&value))),
+        "batch_read" => {
+            let found = client.batch_read(&slices(&all_bytes(&line["ks"])?)).await?;
+            found.iter().map(|value| value.as_ref().map(|value| shown(value))).collect()
+        }
+        "exists" => json!(client.exists(&key()?).await?),
+        "len" => json!(client.len().await?),
+        "is_empty" => json!(client.is_empty().await?),
+        "file_size" => json!(client.file_size().await?),
+        _ => return Err(format!("unknown call: {line}").into()),
+    })
+}
+
+async fn all_calls(host: &str, port: u16) -> Result<(), Failure> {
+    let client = timeout(LIMIT, WsClient::new(host, port)).await.map_err(|_| "no connection within 60 s")??;
+    let mut out = std::io::stdout().lock();
+    for line in std::io::stdin().lock().lines() {
+        let line = serde_json::from_str(&line?)?;
+        let ended = timeout(LIMIT, call(&client, &line)).await;
+        let outcome = match &ended {
+            Ok(Ok(result)) => json!({"result": result}),
+            Ok(Err(problem)) => json!({"error": problem.to_string()}),
+            Err(_) => json!({"error": "no answer within 60 s"}),
+        };
+        writeln!(out, "{outcome}")?;
+        out.flush()?;
+        if ended.is_err() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+pub fn run(host: &str, port: &str) -> Result<(), Failure> {
+    let port = port.parse().map_err(|e| format!("port {port}: {e}"))?;
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(all_calls(host, port))
+}
