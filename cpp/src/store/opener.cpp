@@ -181,7 +181,7 @@ Result<Opened> open_store(FileSystem& files, const std::string& path, const Stor
     if (!opened) return std::move(opened).error();
     file = std::move(opened).value();
   }
-  const Result<std::uint64_t> size = file->size();
+  Result<std::uint64_t> size = file->size();
   if (!size) return size.error();
   Opened result{.generation = std::make_unique<Generation>(epoch, file), .report = {}};
   Generation& generation = *result.generation;
@@ -192,9 +192,14 @@ Result<Opened> open_store(FileSystem& files, const std::string& path, const Stor
     return result;
   }
 
+  const std::optional<SyncMark> mark = read_mark(files, path);
+  if (!append) {  // a writer at work may have synced since: what its mark covers must not seem to be missing
+    size = file->size();
+    if (!size) return size.error();
+  }
   FileSource source(*file, *size);
   IndexFiller filler(generation.index, *size);
-  const Result<Plan> planned = recover(source, read_mark(files, path), filler);
+  const Result<Plan> planned = recover(source, mark, filler);
   if (!planned) return planned.error();
   const Plan& plan = *planned;
   if (plan.action == Action::refuse) {

@@ -417,6 +417,30 @@ TEST(Store, ReadersSeeNewEntriesAfterRefresh) {
   EXPECT_EQ(*writer.refresh(), tail);
 }
 
+// The mark is that of a moment before the size, never behind it.
+TEST(Store, AReaderOpensWhileTheWriterSyncs) {
+  const TemporaryFolder folder;
+  const std::string path = folder.file("s");
+  Store store = open_store_at(path);
+  const std::string no_mark = file_text(path + ".mark");
+  put(store, "a", pattern(1000));
+  ASSERT_TRUE(store.close().ok());
+  const std::string whole = file_text(path);
+  const std::string mark = file_text(path + ".mark");
+  ASSERT_NE(mark, no_mark);
+  write_text(path, std::string_view(whole).substr(0, 700));
+  write_text(path + ".mark", no_mark);
+  testing_store::FailingFiles files(store::system_files(), {testing_store::Call::open});
+  files.watch([&](std::uint64_t, testing_store::Call, const std::string& opened) {
+    if (opened != path + ".mark") return;
+    write_text(path, whole);  // the writer's next steps
+    write_text(path + ".mark", mark);
+  });
+  const Store reader = open_store_at(path, {.mode = StoreMode::read, .files = &files});
+  EXPECT_EQ(get(reader, "a"), pattern(1000));
+  EXPECT_EQ(reader.opened().dropped_bytes, 0U);
+}
+
 TEST(Store, AClosedStoreSaysSo) {
   Store store = Store::memory().value();
   put(store, "k", "v");
