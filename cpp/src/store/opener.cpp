@@ -204,11 +204,15 @@ Result<Opened> open_store(FileSystem& files, const std::string& path, const Stor
   const Plan& plan = *planned;
   if (plan.action == Action::refuse) {
     if (plan.refusal == Refusal::format) {
-      return with_advice(Errc::store_format, path, plan.reason, "it is left as it is", plan.tail);
+      return with_advice(Errc::store_format, path, plan.reason, "it is left as it is", plan.fault_offset);
     }
-    if (append || plan.tail == 0) {
+    if (plan.tail == 0) {  // there is nothing that mode read could read
+      return with_advice(Errc::store_corrupt, path, plan.reason, "it is left as it is: recover() keeps what is intact",
+                         plan.fault_offset);
+    }
+    if (append) {
       return with_advice(Errc::store_corrupt, path, plan.reason,
-                         "it is left as it is: mode read reads what is there, recover() repairs it", plan.tail);
+                         "it is left as it is: mode read reads what is there, recover() repairs it", plan.fault_offset);
     }
     if (Result<void> read = read_up_to(source, plan, filler); !read) return std::move(read).error();
   } else if (plan.action == Action::read_only && append) {
