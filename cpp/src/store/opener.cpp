@@ -229,6 +229,7 @@ Result<Opened> open_store(FileSystem& files, const std::string& path, const Stor
   result.report.dropped_bytes = plan.cut_bytes();
   result.report.damaged = plan.bad_checksums != 0;
   result.report.damaged_offset = plan.bad_offset;
+  result.unmarked = append && plan.bad_checksums == 0 && (plan.mark != MarkState::matched || mark->tail != plan.tail);
   return result;
 }
 
