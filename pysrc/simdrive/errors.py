@@ -348,18 +348,31 @@ STORE_ADVICE: dict[Code, str] = {
     Code.invalid_value: "nothing was stored",
 }
 
+# What the core advises at the end of a message, and what that is in Python.
+OPEN_ADVICE: dict[str, str] = {
+    ": mode read reads what is there, recover() repairs it": ': mode "r" reads what is there, '
+    "Store.recover_file(path) repairs it",
+    ": recover() keeps what is intact": ": Store.recover_file(path) keeps what is intact",
+    ": open it with mode read, compact_to() makes a new one of it": ': open it with mode "r", compact(target) makes a '
+    "new one of it",
+}
+
 _NAMES_OUTCOME = frozenset({Code.connection_lost, Code.operation_timeout, Code.protocol_error, Code.closed})
 
 
 def _store_text(code: Code, detail: str, op: str, path: str, offset: int | None) -> str:
     """What failed on a store. The core's words often name the operation and the path already."""
     text = detail.removeprefix(f"{op}: ") or code.name.replace("_", " ")
+    for words, ours in OPEN_ADVICE.items():
+        if text.endswith(words):
+            text = text.removesuffix(words) + ours
     if path not in text:
         text = f"{op} on {path if path.isprintable() else repr(path)}: {text}"
     elif not text.startswith(f"{op} "):
         text = f"{op}: {text}"
     if code is Code.store_corrupt and offset and str(offset) not in text:
-        text += f", at offset {offset}"
+        what, advice, rest = text.partition("; it is left as it is")
+        text = f"{what}, at offset {offset}{advice}{rest}"
     return text
 
 
@@ -405,6 +418,8 @@ def make_error(
         endpoint = path
         advice = STORE_ADVICE.get(known, advice)
         text = _store_text(known, detail, op, path, offset)
+        if text.endswith(tuple(OPEN_ADVICE.values())):
+            advice = ""
     if cause is not None:
         text += f"; before: {cause.args[0]}"
     if attempts > 1:
@@ -428,5 +443,5 @@ def make_error(
     if isinstance(error, StoreError):
         error.errno = system_code or None
     if isinstance(error, StoreCorruptError):
-        error.offset = offset
+        error.offset = offset or None  # the core's word for none is 0, where no metadata can be
     return error

@@ -49,10 +49,10 @@ class Store(_core.Store, StoreStreams):
         path: of the file.
         mode: ``"a"`` reads and writes, and locks the file; ``"r"`` reads, and never changes, creates or locks anything.
         create: in mode ``"a"``: make an empty file if there is none.
-        sync: when entries are forced to the disk. ``"none"``: when the system likes, or by `flush`. ``"batch"``: in the
-            background, `sync_interval` seconds after the first that is not there yet. ``"always"``: before a write
-            returns; writes at the same time share one sync. In every mode an entry survives the death of the process
-            from the moment its write has returned.
+        sync: when entries are forced to the disk. ``"none"``: when the system likes, by `flush` and `close`.
+            ``"batch"``: also in the background, `sync_interval` seconds after the first that is not there yet.
+            ``"always"``: before a write returns; writes at the same time share one sync. In every mode an entry
+            survives the death of the process from the moment its write has returned.
         sync_interval: seconds, above 0 and at most 3600.
         lock: in mode ``"a"``: lock the file against other writers. Without it, the caller answers for there being none.
         verify: check the checksum of each value that is read: ``StoreCorruptError`` instead of wrong bytes.

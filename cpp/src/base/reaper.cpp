@@ -21,6 +21,12 @@ constexpr std::size_t kWaitingMax = sizeof(std::size_t) > 4 ? std::size_t{1} << 
 // time.
 constexpr std::size_t kStep = std::size_t{4} << 20;
 
+void discard_in_steps(void* start, std::size_t bytes) noexcept {
+  for (std::size_t at = 0; at < bytes; at += kStep) {
+    discard_pages(static_cast<unsigned char*>(start) + at, std::min(kStep, bytes - at));
+  }
+}
+
 bool start_thread(Reaper& reaper) {
   try {
     std::thread([&reaper] { reaper.run(); }).detach();
@@ -61,6 +67,28 @@ void Reaper::take(void* pages, std::size_t bytes) noexcept {
   unmap_pages(pages, bytes);
 }
 
+void Reaper::take(Mapped& mapped) noexcept {
+  {
+    const std::lock_guard lock(mutex_);
+    running_ = running_ || start_(*this);
+    if (running_) {
+      mapped.next = std::exchange(mapped_, &mapped);
+      more_.notify_one();
+      return;
+    }
+  }
+  mapped.unmap(mapped);
+}
+
+void Reaper::unmap_all() noexcept {
+  std::unique_lock lock(mutex_);
+  while (mapped_ != nullptr) {
+    Mapped& mapped = *std::exchange(mapped_, mapped_->next);
+    mapped.unmap(mapped);
+  }
+  unmapped_.wait(lock, [this] { return current_mapped_ == nullptr; });
+}
+
 void* Reaper::reuse(std::size_t bytes) noexcept {
   const std::lock_guard lock(mutex_);
   // No more are warm than these; more wait only while the thread is at work.
@@ -77,7 +105,9 @@ void* Reaper::reuse(std::size_t bytes) noexcept {
 void Reaper::run() noexcept {
   std::unique_lock lock(mutex_);
   for (;;) {
-    if (waiting_ == nullptr) {
+    if (mapped_ != nullptr) {
+      unmap_one(lock);
+    } else if (waiting_ == nullptr) {
       asleep_ = true;
       more_.wait(lock);
       asleep_ = false;
@@ -91,6 +121,7 @@ void Reaper::run() noexcept {
 
 void Reaper::drain() noexcept {
   std::unique_lock lock(mutex_);
+  while (mapped_ != nullptr) unmap_one(lock);
   while (waiting_ != nullptr) free_one(lock);
 }
 
@@ -99,14 +130,22 @@ void Reaper::free_one(std::unique_lock<std::mutex>& lock) noexcept {
   current_bytes_ = waiting_->bytes;
   waiting_ = waiting_->next;
   lock.unlock();
-  for (std::size_t at = 0; at < current_bytes_; at += kStep) {
-    discard_pages(static_cast<unsigned char*>(current_) + at, std::min(kStep, current_bytes_ - at));
-  }
+  discard_in_steps(current_, current_bytes_);
   lock.lock();
   // Locked: a child of fork() finds all of it or nothing, and never frees addresses that are somebody else's by then.
   unmap_pages(current_, current_bytes_);
   waiting_bytes_ -= current_bytes_;
   current_ = nullptr;
+}
+
+void Reaper::unmap_one(std::unique_lock<std::mutex>& lock) noexcept {
+  current_mapped_ = std::exchange(mapped_, mapped_->next);
+  lock.unlock();
+  discard_in_steps(current_mapped_->start, current_mapped_->bytes);
+  lock.lock();
+  current_mapped_->unmap(*current_mapped_);  // locked, for the same reason
+  current_mapped_ = nullptr;
+  unmapped_.notify_all();
 }
 
 std::size_t Reaper::waiting_bytes() noexcept {
@@ -118,9 +157,14 @@ void Reaper::after_fork_in_child() noexcept {
   // The thread is the parent's, and so is whoever slept: new ones, in place. What waited waits for the next thread.
   ::new (&mutex_) std::mutex;
   ::new (&more_) std::condition_variable;
+  ::new (&unmapped_) std::condition_variable;
   running_ = asleep_ = false;
   if (current_ != nullptr) waiting_ = ::new (current_) Waiting{waiting_, current_bytes_};
   current_ = nullptr;
+  if (current_mapped_ != nullptr) {
+    current_mapped_->next = mapped_;
+    mapped_ = std::exchange(current_mapped_, nullptr);
+  }
 }
 
 }  // namespace simdrive

@@ -1,5 +1,5 @@
-// Gives memory back to the system on a thread of its own, since that takes long: 5 ms for 64 MiB. Any thread may use
-// it.
+// Gives memory and mapped files back to the system on a thread of its own, since that takes long: 5 ms for 64 MiB. Any
+// thread may use it.
 #pragma once
 
 #include <chrono>
@@ -18,6 +18,15 @@ class Reaper {
   static constexpr std::size_t kWarm = std::size_t{16} << 20;
   static constexpr std::chrono::milliseconds kLinger{100};
 
+  /// Part of what describes mapped addresses: what the thread has to know to give them back.
+  struct Mapped {
+    void* start = nullptr;
+    std::size_t bytes = 0;
+    /// Unmaps them, and destroys what this is part of. Called with a lock held: nothing else.
+    void (*unmap)(Mapped& mapped) noexcept = nullptr;
+    Mapped* next = nullptr;  // the reaper's
+  };
+
   /// What would make more than `waiting_max` bytes wait is freed by whoever brings it, unless nothing waits.
   Reaper(Start start, std::size_t waiting_max) noexcept : start_(start), waiting_max_(waiting_max) {}
   Reaper(const Reaper&) = delete;
@@ -28,6 +37,10 @@ class Reaper {
 
   /// Takes what map_pages() gave. The thread is started by the first call, and again after fork() or a failure.
   void take(void* pages, std::size_t bytes) noexcept;
+  /// Takes the mapping of a file, to unmap it soon; it is not for reuse, and counts for no limit.
+  void take(Mapped& mapped) noexcept;
+  /// Unmaps what waits of those, and returns when all are gone: for who finds no more addresses.
+  void unmap_all() noexcept;
   /// Just so many bytes that were taken and are not freed yet, or null. Their contents are undefined.
   [[nodiscard]] void* reuse(std::size_t bytes) noexcept;
   /// Frees what comes, for ever.
@@ -49,6 +62,7 @@ class Reaper {
   };
 
   void free_one(std::unique_lock<std::mutex>& lock) noexcept;
+  void unmap_one(std::unique_lock<std::mutex>& lock) noexcept;
 
   const Start start_;
   const std::size_t waiting_max_;
@@ -58,6 +72,9 @@ class Reaper {
   std::size_t waiting_bytes_ = 0;
   void* current_ = nullptr;  // being freed
   std::size_t current_bytes_ = 0;
+  std::condition_variable unmapped_;
+  Mapped* mapped_ = nullptr;          // those that wait, the latest first
+  Mapped* current_mapped_ = nullptr;  // being unmapped
   bool running_ = false;
   bool asleep_ = false;  // until more comes
 };

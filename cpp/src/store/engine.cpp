@@ -46,7 +46,7 @@ Result<std::shared_ptr<Engine>> Engine::open(std::string path, const StoreOption
   engine->report_ = std::move(opened->report);
   const Generation& generation = *opened->generation;
   const Lock lock(engine->append_mutex_);
-  engine->syncer_->attach(generation.file, generation.tail);
+  engine->syncer_->attach(generation.file, generation.tail, opened->unmarked);
   engine->install(std::make_unique<View>(std::move(opened->generation)));
   return engine;
 }

@@ -27,6 +27,8 @@ struct MappingRegion {
   /// Null where no hint can be given.
   void (*advise)(const MappingRegion& region, std::size_t offset, std::size_t size, Advice advice) noexcept = nullptr;
   std::atomic<std::uint64_t> references = 1;
+  /// So many bytes of it can have been read, as far as is known.
+  mutable std::atomic<std::size_t> used = 0;
 };
 
 /// A reference to a mapped file: one pointer. What it shows stays readable after later writes and after the file is
@@ -63,6 +65,12 @@ class Mapping {
   /// Bytes of address space, which may reach behind the end of the file: File::covers() tells what can be read.
   [[nodiscard]] std::size_t capacity() const noexcept { return region_ ? region_->capacity : 0; }
   [[nodiscard]] const MappingRegion* region() const noexcept { return region_; }
+  /// Tells that `bytes` of it may have been read by now.
+  void note_used(std::size_t bytes) const noexcept {
+    if (region_ != nullptr && bytes > region_->used.load(std::memory_order_relaxed)) {
+      region_->used.store(bytes, std::memory_order_relaxed);
+    }
+  }
   [[nodiscard]] bool same_as(const Mapping& other) const noexcept { return region_ == other.region_; }
 
   /// A hint on how a part will be read; populate waits until it is in memory.

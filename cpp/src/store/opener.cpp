@@ -181,7 +181,7 @@ Result<Opened> open_store(FileSystem& files, const std::string& path, const Stor
     if (!opened) return std::move(opened).error();
     file = std::move(opened).value();
   }
-  const Result<std::uint64_t> size = file->size();
+  Result<std::uint64_t> size = file->size();
   if (!size) return size.error();
   Opened result{.generation = std::make_unique<Generation>(epoch, file), .report = {}};
   Generation& generation = *result.generation;
@@ -192,18 +192,27 @@ Result<Opened> open_store(FileSystem& files, const std::string& path, const Stor
     return result;
   }
 
+  const std::optional<SyncMark> mark = read_mark(files, path);
+  if (!append) {  // a writer at work may have synced since: what its mark covers must not seem to be missing
+    size = file->size();
+    if (!size) return size.error();
+  }
   FileSource source(*file, *size);
   IndexFiller filler(generation.index, *size);
-  const Result<Plan> planned = recover(source, read_mark(files, path), filler);
+  const Result<Plan> planned = recover(source, mark, filler);
   if (!planned) return planned.error();
   const Plan& plan = *planned;
   if (plan.action == Action::refuse) {
     if (plan.refusal == Refusal::format) {
-      return with_advice(Errc::store_format, path, plan.reason, "it is left as it is", plan.tail);
+      return with_advice(Errc::store_format, path, plan.reason, "it is left as it is", plan.fault_offset);
     }
-    if (append || plan.tail == 0) {
+    if (plan.tail == 0) {  // there is nothing that mode read could read
+      return with_advice(Errc::store_corrupt, path, plan.reason, "it is left as it is: recover() keeps what is intact",
+                         plan.fault_offset);
+    }
+    if (append) {
       return with_advice(Errc::store_corrupt, path, plan.reason,
-                         "it is left as it is: mode read reads what is there, recover() repairs it", plan.tail);
+                         "it is left as it is: mode read reads what is there, recover() repairs it", plan.fault_offset);
     }
     if (Result<void> read = read_up_to(source, plan, filler); !read) return std::move(read).error();
   } else if (plan.action == Action::read_only && append) {
@@ -220,6 +229,7 @@ Result<Opened> open_store(FileSystem& files, const std::string& path, const Stor
   result.report.dropped_bytes = plan.cut_bytes();
   result.report.damaged = plan.bad_checksums != 0;
   result.report.damaged_offset = plan.bad_offset;
+  result.unmarked = append && plan.bad_checksums == 0 && (plan.mark != MarkState::matched || mark->tail != plan.tail);
   return result;
 }
 

@@ -24,6 +24,8 @@ inline constexpr const char* kRecoverSuffix = ".recover";
 struct Opened {
   std::unique_ptr<Generation> generation;  // with tail and written set
   OpenReport report;
+  /// All records were found good, and the mark does not say so: a sync has to tell it where the tail is.
+  bool unmarked = false;
 };
 
 /// Opens, locks, plans, cuts and indexes, as the options say. `epoch` is that of the readers.

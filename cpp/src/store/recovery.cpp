@@ -60,7 +60,7 @@ class Recovery {
   [[nodiscard]] Result<void> take_best_tail();
   [[nodiscard]] Result<void> cut_behind_mark(std::uint64_t tail, std::string reason);
   [[nodiscard]] Result<void> look_behind_first(const ChainRun& run);
-  [[nodiscard]] Result<void> refuse(Refusal refusal, std::string reason);
+  [[nodiscard]] Result<void> refuse(Refusal refusal, std::uint64_t offset, std::string reason);
   [[nodiscard]] Result<ChainRun> follow_chain(std::uint64_t tail, const RunOptions& how);
   void note(const ChainRun& run, std::uint64_t tail, Layout layout);
 
@@ -72,7 +72,8 @@ class Recovery {
   const RecoverOptions& options_;
   TailSearch search_;
   Plan plan_;
-  std::uint64_t base_ = 0;  // the tail of a mark that matches
+  std::uint64_t base_ = 0;    // the tail of a mark that matches
+  std::uint64_t oldest_ = 0;  // where the metadata of the oldest record of the plan's chain is
 };
 
 std::string at(std::uint64_t offset) { return std::to_string(offset); }
@@ -140,6 +141,7 @@ void Recovery::note(const ChainRun& run, std::uint64_t tail, Layout layout) {
   plan_.tail = tail;
   plan_.layout = layout;
   plan_.records = run.records;
+  oldest_ = run.oldest.offset;
   plan_.checked = run.check.checked();
   plan_.bad_checksums = count.bad;
   plan_.bad_offset = count.newest_bad;
@@ -147,8 +149,9 @@ void Recovery::note(const ChainRun& run, std::uint64_t tail, Layout layout) {
   plan_.action = layout != Layout::aligned64 ? Action::read_only : tail == plan_.size ? Action::open : Action::cut;
 }
 
-Result<void> Recovery::refuse(Refusal refusal, std::string reason) {
+Result<void> Recovery::refuse(Refusal refusal, std::uint64_t offset, std::string reason) {
   plan_.reason = std::move(reason);
+  plan_.fault_offset = offset;
   if (options_.permit_loss && refusal == Refusal::corrupt) return {};
   plan_.action = Action::refuse;
   plan_.refusal = refusal;
@@ -163,8 +166,9 @@ Result<void> Recovery::look_behind_first(const ChainRun& run) {
   auto intact = search_.has_intact(run.oldest.tail() - 1, alignment_of(plan_.layout));
   if (!intact.ok()) return std::move(intact.error());
   if (!*intact) return {};
-  return refuse(Refusal::corrupt, "the chain of records ends at offset " + at(run.oldest.offset) +
-                                      ", and there are intact records before");
+  return refuse(
+      Refusal::corrupt, run.oldest.offset,
+      "the chain of records ends at offset " + at(run.oldest.offset) + ", and there are intact records before");
 }
 
 Result<void> Recovery::run_original() {
@@ -191,7 +195,7 @@ Result<void> Recovery::look_at_mark() {
 }
 
 Result<void> Recovery::run_safe() {
-  if (plan_.size > kMaxFileBytes) return refuse(Refusal::format, "the file is larger than a store can be");
+  if (plan_.size > kMaxFileBytes) return refuse(Refusal::format, 0, "the file is larger than a store can be");
   if (auto looked = look_at_mark(); !looked.ok()) return looked;
   if (plan_.size == 0) return {};
   // Mostly the file is whole, and one walk is all.
@@ -244,7 +248,8 @@ Result<void> Recovery::behind_mark() {
   }
   const std::uint64_t base = std::exchange(base_, 0);
   if (auto taken = take_best_tail(); !taken.ok()) return taken;
-  return refuse(Refusal::corrupt, "the chain of records breaks before offset " + at(base) + ", which was synced");
+  return refuse(Refusal::corrupt, plan_.tail,
+                "the chain of records breaks before offset " + at(base) + ", which was synced");
 }
 
 // The highest tail in any layout, without regard to a mark. Before anything is cut, the older layouts are tried.
@@ -283,20 +288,22 @@ Result<void> Recovery::without_mark() {
     // A first record that is intact would have been found.
     auto intact = search_.has_intact(plan_.size, kPayloadAlignment, kMinTail);
     if (!intact.ok()) return std::move(intact.error());
-    if (!*intact) return refuse(Refusal::format, "the file has no valid record: it is no store");
+    if (!*intact) return refuse(Refusal::format, 0, "the file has no valid record: it is no store");
     plan_.dropped_records = 1;
-    return refuse(Refusal::corrupt, "there are intact records, but the chain to the first one is broken");
+    return refuse(Refusal::corrupt, 0, "there are intact records, but the chain to the first one is broken");
   }
   auto behind = search_.count_behind(tail, kPayloadAlignment);
   if (!behind.ok()) return std::move(behind.error());
   plan_.dropped_records = *behind;
   if (mark_ && tail < mark_->tail) {
-    return refuse(Refusal::corrupt, "records up to offset " + at(mark_->tail) + " were synced, and end at " + at(tail));
+    return refuse(Refusal::corrupt, tail,
+                  "records up to offset " + at(mark_->tail) + " were synced, and end at " + at(tail));
   }
   if (plan_.first_is_bad) {
-    return refuse(Refusal::corrupt, "the first record is damaged, and older records may be hidden in it");
+    return refuse(Refusal::corrupt, oldest_, "the first record is damaged, and older records may be hidden in it");
   }
-  if (*behind > 1) return refuse(Refusal::corrupt, "more than one record behind offset " + at(tail) + " would be lost");
+  if (*behind > 1)
+    return refuse(Refusal::corrupt, tail, "more than one record behind offset " + at(tail) + " would be lost");
   plan_.reason = "the file ends in bytes that are no complete record";
   return {};
 }

@@ -70,6 +70,8 @@ struct Plan {
   bool first_is_bad = false;
   /// Whole records known to lie behind `tail`: at least so many are lost by a cut.
   std::uint64_t dropped_records = 0;
+  /// With `refuse`: where in the file the damage is, or begins. 0: that is not known.
+  std::uint64_t fault_offset = 0;
   /// One sentence, empty if all is well.
   std::string reason;
   /// What it cost: bytes read and checksummed by searches, and steps of their walks.

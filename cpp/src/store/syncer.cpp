@@ -41,11 +41,12 @@ Syncer::Syncer(const StoreOptions& options, FileSystem& files, const std::string
 
 Syncer::~Syncer() { stop(); }
 
-void Syncer::attach(std::shared_ptr<File> file, std::uint64_t tail) {
+void Syncer::attach(std::shared_ptr<File> file, std::uint64_t tail, bool unmarked) {
   std::unique_lock lock(mutex_);
   done_.wait(lock, [this] { return !running_; });
   file_ = std::move(file);
   tail_ = tail;
+  if (unmarked) ++appended_;
 }
 
 Result<void> Syncer::Replacement::begin() {

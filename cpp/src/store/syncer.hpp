@@ -48,8 +48,9 @@ class Syncer {
 
   // Under the append lock:
 
-  /// From now on `file`, which has `tail` bytes; null: none. Waits for a sync of the file before to end.
-  void attach(std::shared_ptr<File> file, std::uint64_t tail);
+  /// From now on `file`, which has `tail` bytes; null: none. Waits for a sync of the file before to end. `unmarked`:
+  /// the next sync is not to be left out though nothing was appended, so that the mark says where the tail is.
+  void attach(std::shared_ptr<File> file, std::uint64_t tail, bool unmarked = false);
   class Replacement;
   /// Tells that the file ends at `tail` now. Returns what to give to wait_for().
   std::uint64_t appended(std::uint64_t tail);

@@ -39,6 +39,9 @@ struct View final : Epoch::Retired {
     bytes = sizeof(View);
     destroy = [](Epoch::Retired& retired) noexcept { delete static_cast<View*>(&retired); };
   }
+  View(const View&) = delete;
+  View& operator=(const View&) = delete;
+  ~View() { mapping.note_used(static_cast<std::size_t>(generation->written.load(std::memory_order_relaxed))); }
 
   const std::shared_ptr<Generation> generation;
   const Mapping mapping;

@@ -55,12 +55,18 @@ _KINDS_AWAY: dict[type[BaseException], str] = {
     errors.HandshakeError: "check that a SIMD R Drive server still runs there",
     errors.ProtocolMismatchError: "check that a SIMD R Drive server still runs there",
 }
-# What the core advises its callers at the end of a message, and what that is here.
-_CORE_ADVICE = {
-    ": mode read reads what is there, recover() repairs it": "what is there can be read; `simdrive recover` repairs it",
-    ": open it with mode read, compact_to() makes a new one of it": "it can be read; `simdrive compact STORE -o FILE` "
-    "makes a new one of it",
-}
+# What the library advises at the end of a message, and what that is here.
+_OPEN_ADVICE = dict(
+    zip(
+        errors.OPEN_ADVICE.values(),
+        (
+            "what is there can be read; `simdrive recover` repairs it",
+            "`simdrive recover` keeps what is intact",
+            "it can be read; `simdrive compact STORE -o FILE` makes a new one of it",
+        ),
+        strict=True,
+    )
+)
 _WRITES = frozenset({"write", "batch_write", "delete"})
 
 
@@ -99,7 +105,7 @@ def _explain_ours(error: errors.SimdriveError, attempt: str) -> tuple[int, str]:
     if error.op in _WRITES and error.outcome == "unknown" and "applied" not in text:
         text += "; it may or may not have been applied"
     code, advice = next((code, advice) for kind, code, advice in _KINDS if isinstance(error, kind))
-    for words, ours in _CORE_ADVICE.items():
+    for words, ours in _OPEN_ADVICE.items():
         if words in text:
             text, advice = text.replace(words, ""), ours
     if isinstance(error, errors.OperationTimeout) and isinstance(error.__cause__, errors.SimdriveError):

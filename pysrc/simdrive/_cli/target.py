@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +79,22 @@ class StoreFile(click.Path):
 def path_of(store: simdrive.Store) -> Path:
     """Where the file of an open store is."""
     return Path(str(store.path))
+
+
+def has_writer(path: Path) -> bool:
+    """Whether a program has the file of a store open for writing, and has locked it; where that can be told."""
+    if sys.platform == "win32":
+        return False
+    import fcntl  # only here: other systems have none
+
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # ends with the file
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(file)
+    return False
 
 
 def file_of(text: str) -> Path:

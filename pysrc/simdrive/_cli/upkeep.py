@@ -13,7 +13,7 @@ from .failures import DAMAGED
 from .files import STANDARD, Output
 from .program import command
 from .settings import Settings, counted, table
-from .target import StoreFile, file_of, open_store
+from .target import StoreFile, file_of, has_writer, open_store, path_of
 
 
 @command("verify")
@@ -24,7 +24,7 @@ def verify(settings: Settings, store: str) -> None:
     Reads all of it, deleted and replaced values too, and changes nothing; a program may go on writing to the store.
     Exit code 6 says that something is bad: entries whose checksum is wrong, whose offsets are listed (where the
     metadata of each begins; at most 1000), or bytes behind the last entry that belong to none, such as the rest of a
-    write that did not end.
+    write that did not end. While a program has the store open for writing, such bytes are a write under way.
 
     \b
     Examples:
@@ -36,11 +36,13 @@ def verify(settings: Settings, store: str) -> None:
         size = opened.file_size()
         report = opened.verify(**bar.arguments())
         unfinished = opened.opened.dropped_bytes
-        # A writer at work is no damage: its entry is there in a moment, or the file has grown.
-        growing = bool(unfinished) and (opened.file_size() != size or opened.refresh() != report.tail_offset)
+        # A writer at work is no damage: its entry is there in a moment, the file has grown, or the writer waits.
+        under_way = bool(unfinished) and (
+            opened.file_size() != size or opened.refresh() != report.tail_offset or has_writer(path_of(opened))
+        )
         fields: dict[str, Any] = {
             "store": opened.path,
-            "ok": report.ok and (not unfinished or growing),
+            "ok": report.ok and (not unfinished or under_way),
             "entries": report.entries,
             "file_size": size,
             "tail_offset": report.tail_offset,

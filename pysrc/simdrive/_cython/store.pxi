@@ -546,7 +546,9 @@ cdef class Store:
         return _CompactResult(result.before, result.after, result.entries)
 
     def close(self):
-        """Syncs, unless ``sync`` is ``"none"``, and lets go of the file. Entries and iterators stay valid.
+        """Forces what was written to the disk, whatever ``sync`` is, and lets go of the file.
+
+        Entries and iterators stay valid.
 
         Closing twice is fine. Raises what the last sync raises; the store is closed all the same.
         """

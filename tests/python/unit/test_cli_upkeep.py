@@ -6,7 +6,9 @@ import json
 import os
 import shutil
 import signal
-from collections.abc import Callable
+import sys
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from click.testing import CliRunner
 import simdrive
 from simdrive._cli.app import cli
 from simdrive._cli.progress import Bar
+from simdrive._cli.target import has_writer
 from support import vectors
 from support.cli_calls import contents, document, one_line, run
 
@@ -140,6 +143,51 @@ def test_a_write_that_is_under_way_is_no_damage(store: Path, monkeypatch: pytest
     monkeypatch.setattr(simdrive.Store, "verify", verify)
     shown = document(run("verify", store, "--json"))
     assert (shown["ok"], shown["unfinished_bytes"] > 0) == (True, True)
+
+
+def test_a_write_that_waits_for_more_is_no_damage(store: Path) -> None:
+    """Of this process or another, before and behind the opening: what is behind the tail is the writer's business."""
+    size = store.stat().st_size
+    waiting, go_on = threading.Event(), threading.Event()
+
+    def pieces() -> Iterator[bytes]:
+        yield bytes(1 << 20)
+        waiting.set()
+        assert go_on.wait(60)
+
+    before = simdrive.Store(store, mode="r")
+    with simdrive.Store(store) as writer:
+        writing = threading.Thread(target=writer.write_stream, args=(b"k", pieces()))
+        writing.start()
+        try:
+            assert waiting.wait(60)
+            assert store.stat().st_size > size
+            with simdrive.Store(store, mode="r") as reader:
+                assert reader.opened.dropped_bytes > 0
+                for one in (writer, before, reader):
+                    report = one.verify()
+                    assert (report.ok, report.entries, report.tail_offset) == (True, 8, size)
+                assert (before.refresh(), reader.refresh()) == (size, size)
+                assert before.verify().ok
+            shown = document(run("verify", store, "--json"))
+            assert (shown["ok"], shown["tail_offset"], shown["unfinished_bytes"] > 0) == (True, size, True)
+            assert run("verify", store).stderr == ""
+        finally:
+            go_on.set()
+            writing.join(60)
+        assert writer.read(b"k") == bytes(1 << 20)
+        assert before.refresh() == writer.tail
+    before.close()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="locks of Windows cannot be asked for without taking them")
+def test_has_writer(store: Path) -> None:
+    assert not has_writer(store)
+    with simdrive.Store(store):
+        assert has_writer(store)
+        with pytest.raises(simdrive.StoreLockedError):
+            simdrive.Store(store)
+    assert not has_writer(store)
 
 
 def test_verify_while_somebody_writes(store: Path) -> None:

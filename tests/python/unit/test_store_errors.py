@@ -12,6 +12,7 @@ import pytest
 
 import simdrive
 from simdrive import hashing
+from support.cli_calls import run
 
 
 def filled(path: Path, count: int = 20) -> dict[bytes, bytes]:
@@ -146,6 +147,40 @@ def test_damaged_entry(tmp_path: Path) -> None:
         assert {key: store.read(key) for key in values} == {**values, b"key 7": None}
         store.write(b"key 7", b"anew")
         assert store.verify().ok
+
+
+def test_what_does_not_open_says_where_and_what_to_do(tmp_path: Path) -> None:
+    """With the offset where the damage is, or none; mode "r" does not advise mode "r"."""
+    path = tmp_path / "store.bin"
+    with simdrive.Store(path) as store:
+        for number in range(20):
+            store.write(b"%d" % number, bytes([number + 1]) * 100)
+    whole = path.read_bytes()
+    Path(f"{path}.mark").unlink()
+    reads = 'mode "r" reads what is there, Store.recover_file(path) repairs it'
+    keeps = "Store.recover_file(path) keeps what is intact"
+    middle, first = 12 * 128 + 100, 100  # where metadata of entries begin
+    for link, changed, opens_for_reading, offset, advice in (
+        (middle, bytes(8), True, middle, reads),  # the chain ends there, so that older entries are hidden
+        (middle, b"\x07" * 8, True, middle - 128 + 20, reads),  # where the entry before ends
+        (first, b"\x07" * 8, False, None, keeps),
+    ):
+        image = bytearray(whole)
+        image[link + 8 : link + 16] = changed
+        path.write_bytes(image)
+        if opens_for_reading:
+            with simdrive.Store(path, mode="r") as store:
+                assert 0 < len(store) < 20
+        for mode in ("a",) if opens_for_reading else ("a", "r"):
+            with pytest.raises(simdrive.StoreCorruptError) as caught:
+                simdrive.Store(path, mode=mode)
+            assert str(caught.value).endswith(f"it is left as it is: {advice}")
+            assert caught.value.offset == offset
+            assert offset is None or str(offset) in str(caught.value)
+        assert path.read_bytes() == image
+        assert sorted(tmp_path.iterdir()) == [path]
+    shown = run("verify", path, code=6).stderr
+    assert shown.endswith("it is left as it is (`simdrive recover` keeps what is intact)\n")
 
 
 def test_recover_a_file_that_does_not_open(tmp_path: Path) -> None:

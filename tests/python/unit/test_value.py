@@ -299,7 +299,10 @@ def test_parts_come_back_with_the_last() -> None:
     full = resident_bytes()
     last = parts.pop()
     parts.clear()
-    time.sleep(0.05)  # nothing is to happen
+    other = make_value(data_of(32 * MIB))  # freed after what was given before, had there been anything
+    more = resident_bytes()
+    del other
+    wait_until(lambda: resident_bytes() < more - 24 * MIB, timeout=10, what="32 MiB come back")
     assert resident_bytes() > full - 8 * MIB
     assert last == data_of(32 * MIB)[-MIB:]
     del last

@@ -111,6 +111,63 @@ TEST(Reaper, GivesWhatWaitsToWhoNeedsAsMuch) {
   unmap_pages(second, 2 * kMiB);
 }
 
+int g_unmapped = 0;
+
+struct Region : Reaper::Mapped {
+  Region() {
+    start = touched_pages(kMiB);
+    bytes = kMiB;
+    unmap = [](Reaper::Mapped& mapped) noexcept {
+      ++g_unmapped;
+      unmap_pages(mapped.start, mapped.bytes);
+      delete static_cast<Region*>(&mapped);
+    };
+  }
+};
+
+TEST(Reaper, UnmapsWhatIsMapped) {
+  Reaper reaper(pretend_to_start, 1);
+  g_unmapped = 0;
+  reaper.take(*new Region);
+  reaper.take(*new Region);
+  EXPECT_EQ(g_unmapped, 0);
+  EXPECT_EQ(reaper.reuse(kMiB), nullptr);
+  EXPECT_EQ(reaper.waiting_bytes(), 0U);
+  reaper.drain();
+  EXPECT_EQ(g_unmapped, 2);
+}
+
+TEST(Reaper, UnmapsForWhoNeedsAddresses) {
+  Reaper reaper(pretend_to_start, 1);
+  g_unmapped = 0;
+  reaper.take(*new Region);
+  reaper.unmap_all();
+  EXPECT_EQ(g_unmapped, 1);
+  reaper.unmap_all();
+  EXPECT_EQ(g_unmapped, 1);
+}
+
+TEST(Reaper, UnmapsAtOnceWithoutAThread) {
+  Reaper reaper(find_no_thread, 1);
+  g_unmapped = 0;
+  reaper.take(*new Region);
+  EXPECT_EQ(g_unmapped, 1);
+}
+
+TEST(Reaper, UnmapsInAChildOfForkWhatWaitsThere) {
+  Reaper reaper(pretend_to_start, 1);
+  g_unmapped = 0;
+  reaper.take(*new Region);
+  reaper.before_fork();
+  reaper.after_fork_in_child();
+  g_starts = 0;
+  reaper.take(*new Region);
+  EXPECT_EQ(g_starts, 1);
+  EXPECT_EQ(g_unmapped, 0);
+  reaper.drain();
+  EXPECT_EQ(g_unmapped, 2);
+}
+
 TEST(Pages, AreZeroAndCanBeDiscarded) {
   auto* pages = static_cast<unsigned char*>(map_pages(3 * kMiB));
   ASSERT_NE(pages, nullptr);

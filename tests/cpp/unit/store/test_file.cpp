@@ -6,13 +6,16 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <fstream>
 #include <memory>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "base/reaper.hpp"
 #include "store/file_bytes.hpp"
 #include "store/file_memory.hpp"
+#include "store/view.hpp"
 #include "support/failing_files.hpp"
 #include "support/recording_files.hpp"
 #include "support/temporary_folder.hpp"
@@ -340,6 +343,44 @@ TEST(MappingTest, TheLastReferenceReleases) {
   EXPECT_EQ(released, 1);
   EXPECT_EQ(Mapping().data(), nullptr);
   EXPECT_EQ(Mapping().capacity(), 0U);
+}
+
+#ifdef __linux__
+int maps_of(const std::string& path) {
+  std::ifstream maps("/proc/self/maps");
+  int count = 0;
+  for (std::string line; std::getline(maps, line);) count += line.find(path) != std::string::npos ? 1 : 0;
+  return count;
+}
+
+TEST(MappingTest, OfALargeFileIsUnmappedByTheReaper) {
+  const testing_store::TemporaryFolder folder;
+  const auto file = opened(system_files(), folder.file("large"), kReadWrite);
+  ASSERT_EQ(write(*file, 0, {std::string(9 << 20, 'x')}).bytes, std::uint64_t{9} << 20);
+  Mapping whole = file->map(std::uint64_t{9} << 20).value();
+  Mapping part = file->map(1).value();  // shows the rest, too
+  EXPECT_EQ(maps_of(folder.file("large")), 2);
+  whole.reset();
+  Reaper::of_process().unmap_all();
+  EXPECT_EQ(maps_of(folder.file("large")), 1);
+  part.reset();
+  EXPECT_EQ(maps_of(folder.file("large")), 0);  // at once
+}
+#endif
+
+TEST(MappingTest, KnowsHowMuchOfItWasInUse) {
+  MemoryFiles files;
+  Epoch epoch;
+  const auto generation = std::make_shared<Generation>(epoch, opened(files, "grows", kReadWrite));
+  ASSERT_EQ(write(*generation->file, 0, {"0123456789"}).bytes, 10U);
+  const Mapping mapping = generation->file->map(10).value();
+  mapping.note_used(3);
+  auto view = std::make_unique<View>(generation, mapping, 10);
+  generation->written = 1000;
+  view.reset();
+  EXPECT_EQ(mapping.region()->used.load(), 1000U);
+  mapping.note_used(999);
+  EXPECT_EQ(mapping.region()->used.load(), 1000U);
 }
 
 }  // namespace

@@ -243,6 +243,54 @@ TEST(Store, WhatIsCutIsKept) {
   EXPECT_NE(file_text(name), file_text(name + "-2"));
 }
 
+// A file of the original engine: it is checked whole once, not at every opening.
+TEST(Store, AMarkIsMadeForAFileThatHasNone) {
+  const TemporaryFolder folder;
+  const std::string path = folder.file("s");
+  const std::string mark = path + ".mark";
+  {
+    Store store = open_store_at(path);
+    for (int i = 0; i < 20; ++i) put(store, std::to_string(i), pattern(100, static_cast<unsigned>(i)));
+  }
+  const std::string whole = file_text(path);
+  const std::string whole_mark = file_text(mark);
+  testing_store::FailingFiles files(store::system_files(), {testing_store::Call::sync});
+  const auto syncs_of_opening_and_closing = [&](StoreMode mode) {
+    files.heal();
+    Store store = open_store_at(path, {.mode = mode, .files = &files});
+    EXPECT_EQ(files.calls(), 0U);
+    EXPECT_TRUE(store.close().ok());
+    return files.calls();
+  };
+  fs::remove(mark);
+  EXPECT_EQ(syncs_of_opening_and_closing(StoreMode::read), 0U);
+  EXPECT_FALSE(fs::exists(mark));
+  EXPECT_EQ(syncs_of_opening_and_closing(StoreMode::append), 1U);
+  EXPECT_EQ(file_text(mark), whole_mark);
+  EXPECT_EQ(syncs_of_opening_and_closing(StoreMode::append), 0U);
+  EXPECT_EQ(file_text(path), whole);
+
+  // Records behind the mark, or a mark of another file.
+  write_text(path, std::string_view(whole).substr(0, 128 * 4 + 100 + 20));
+  EXPECT_EQ(syncs_of_opening_and_closing(StoreMode::append), 1U);
+  const std::string shorter_mark = file_text(mark);
+  EXPECT_NE(shorter_mark, whole_mark);
+  write_text(path, whole);
+  EXPECT_EQ(syncs_of_opening_and_closing(StoreMode::append), 1U);
+  EXPECT_EQ(file_text(mark), whole_mark);
+
+  // What is not on the disk is not marked, nor what is damaged.
+  fs::remove(mark);
+  files.fail(0, testing_store::FaultKind::io_error);
+  EXPECT_EQ(error_of(open_store_at(path, {.files = &files}).close()), Errc::store_error);
+  EXPECT_FALSE(fs::exists(mark));
+  std::string damaged = whole;
+  damaged[128 * 7 + 3] ^= 4;
+  write_text(path, damaged);
+  EXPECT_EQ(syncs_of_opening_and_closing(StoreMode::append), 0U);
+  EXPECT_FALSE(fs::exists(mark));
+}
+
 TEST(Store, ForeignFilesStayAsTheyAre) {
   const TemporaryFolder folder;
   const std::string text = pattern(31000) + std::string(100, '\0');
@@ -415,6 +463,30 @@ TEST(Store, ReadersSeeNewEntriesAfterRefresh) {
   EXPECT_EQ(*reader.refresh(), tail);
   EXPECT_EQ(reader.generation(), 1U);
   EXPECT_EQ(*writer.refresh(), tail);
+}
+
+// The mark is that of a moment before the size, never behind it.
+TEST(Store, AReaderOpensWhileTheWriterSyncs) {
+  const TemporaryFolder folder;
+  const std::string path = folder.file("s");
+  Store store = open_store_at(path);
+  const std::string no_mark = file_text(path + ".mark");
+  put(store, "a", pattern(1000));
+  ASSERT_TRUE(store.close().ok());
+  const std::string whole = file_text(path);
+  const std::string mark = file_text(path + ".mark");
+  ASSERT_NE(mark, no_mark);
+  write_text(path, std::string_view(whole).substr(0, 700));
+  write_text(path + ".mark", no_mark);
+  testing_store::FailingFiles files(store::system_files(), {testing_store::Call::open});
+  files.watch([&](std::uint64_t, testing_store::Call, const std::string& opened) {
+    if (opened != path + ".mark") return;
+    write_text(path, whole);  // the writer's next steps
+    write_text(path + ".mark", mark);
+  });
+  const Store reader = open_store_at(path, {.mode = StoreMode::read, .files = &files});
+  EXPECT_EQ(get(reader, "a"), pattern(1000));
+  EXPECT_EQ(reader.opened().dropped_bytes, 0U);
 }
 
 TEST(Store, AClosedStoreSaysSo) {
