@@ -24,7 +24,7 @@ COMPLETE_VARIABLE = "_SIMDRIVE_COMPLETE"
 # As the help lists them.
 _ORDER = (
     *("get", "put", "del", "exists", "mget", "mput", "len", "size", "info", "ping"),
-    *("verify", "recover", "compact", "export", "import", "hash", "completion"),
+    *("serve", "demo", "verify", "recover", "compact", "export", "import", "hash", "completion"),
 )
 
 
