@@ -30,6 +30,10 @@ def checked_path(path: object) -> str:
         raise ConfigurationError("open: the path of a store is empty")
     if "\0" in name:
         raise ConfigurationError(f"open: the path of a store has a null character: {name!r}")
+    try:
+        os.fsencode(name)
+    except UnicodeEncodeError as error:
+        raise ConfigurationError(f"open: the path of a store is no name of a file: {name!r} ({error})") from error
     # Not normalised: behind a symbolic link ".." is another folder. Importing pathlib would take milliseconds.
     if os.path.isabs(name):  # noqa: PTH117
         return name

@@ -155,6 +155,10 @@ class File {
   /// Whether mappings show all that is appended within their capacity, by themselves; covers() needs no asking then.
   [[nodiscard]] virtual bool maps_ahead() const noexcept { return false; }
 
+  /// From here on up to `size`, that of the file, it is one hole, of zeros that take no room; `size` if there is none,
+  /// or if that cannot be told.
+  [[nodiscard]] virtual std::uint64_t data_end(std::uint64_t size) noexcept { return size; }
+
   /// How reading will go. Only a hint. `size` 0: to the end.
   virtual void advise(std::uint64_t offset, std::uint64_t size, Advice advice) noexcept = 0;
 };
@@ -186,6 +190,10 @@ class FileSystem {
 
 /// read_at(), with an error if the file ends before `out` is full.
 [[nodiscard]] Result<void> read_exactly(File& file, std::uint64_t offset, MutableBytes out);
+
+/// Where the file of a store is if `path` is a symbolic link, so that what is beside it and what takes its place is
+/// there, too; else, and if the link leads nowhere, `path`.
+[[nodiscard]] std::string behind_links(const std::string& path);
 
 /// The system's own.
 [[nodiscard]] FileSystem& system_files() noexcept;

@@ -14,6 +14,7 @@
 #include <bit>
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <limits>
 #include <new>
 
@@ -265,6 +266,21 @@ class PosixFile final : public File {
 
   [[nodiscard]] bool maps_ahead() const noexcept override { return true; }
 
+  [[nodiscard]] std::uint64_t data_end(std::uint64_t size) noexcept override {
+#ifdef SEEK_HOLE
+    constexpr int kHolesMax = 1000;
+    if (size > kOffsetMax) return size;
+    off_t at = 0;
+    for (int i = 0; i < kHolesMax; ++i) {
+      const off_t hole = ::lseek(fd_, at, SEEK_HOLE);
+      if (hole < 0 || static_cast<std::uint64_t>(hole) >= size) break;
+      at = ::lseek(fd_, hole, SEEK_DATA);
+      if (at < 0) return errno == ENXIO ? static_cast<std::uint64_t>(hole) : size;
+    }
+#endif
+    return size;
+  }
+
   void advise(std::uint64_t offset, std::uint64_t size, Advice advice) noexcept override {
 #ifdef POSIX_FADV_NORMAL
     if (offset > kOffsetMax || size > kOffsetMax) return;
@@ -375,6 +391,16 @@ class PosixFiles final : public FileSystem {
 };
 
 }  // namespace
+
+std::string behind_links(const std::string& path) {
+  struct stat s;  // NOLINT(cppcoreguidelines-pro-type-member-init)
+  if (has_nul(path) || ::lstat(path.c_str(), &s) != 0 || !S_ISLNK(s.st_mode)) return path;
+  char* const found = ::realpath(path.c_str(), nullptr);
+  if (found == nullptr) return path;
+  std::string real(found);
+  std::free(found);  // NOLINT(cppcoreguidelines-no-malloc): it comes from there
+  return real;
+}
 
 FileSystem& system_files() noexcept {
   static PosixFiles files;

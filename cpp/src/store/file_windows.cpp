@@ -410,6 +410,8 @@ class WindowsFiles final : public FileSystem {
 
 }  // namespace
 
+std::string behind_links(const std::string& path) { return path; }
+
 FileSystem& system_files() noexcept {
   static WindowsFiles files;
   return files;

@@ -12,6 +12,7 @@ namespace {
 
 constexpr int kTriesMax = 100;
 constexpr std::size_t kCopyBytes = std::size_t{1} << 20;
+constexpr std::uint64_t kLargeHole = std::uint64_t{1} << 20;
 
 Error with_advice(Errc code, const std::string& path, const std::string& reason, std::string_view advice,
                   std::uint64_t offset) {
@@ -26,9 +27,21 @@ Result<void> read_up_to(ByteSource& source, const Plan& plan, RecordVisitor& vis
   return walked ? Result<void>() : walked.error();
 }
 
-/// Keeps what lies behind the tail, then cuts it off.
-Result<void> cut(FileSystem& files, File& file, const std::string& path, const Plan& plan, OpenReport& report) {
-  Result<std::string> kept = keep_copy(files, file, plan.tail, plan.size, path + ".cut-" + std::to_string(plan.tail));
+/// The size of the file without a large hole at its end, but for a little of it. A hole can be as large as files can
+/// be, and no record ends in one: its trailer would be zeros, which is never accepted.
+Result<std::uint64_t> size_without_hole(File& file, std::uint64_t size) {
+  TrailerBytes last;
+  if (size < kLargeHole) return size;
+  if (Result<void> read = read_exactly(file, size - last.size(), last); !read) return std::move(read).error();
+  if (!read_trailer(last.data()).is_zero()) return size;  // as in a healthy file, where looking for holes takes time
+  const std::uint64_t end = file.data_end(size);
+  return size - end < kLargeHole ? size : end + kPayloadAlignment;
+}
+
+/// Keeps what lies behind the tail, up to `end`, behind which there are zeros only; then cuts all of it off.
+Result<void> cut(FileSystem& files, File& file, const std::string& path, const Plan& plan, std::uint64_t end,
+                 OpenReport& report) {
+  Result<std::string> kept = keep_copy(files, file, plan.tail, end, path + ".cut-" + std::to_string(plan.tail));
   if (!kept) return std::move(kept).error();
   report.cut_path = std::move(kept).value();
   if (Result<void> done = file.truncate(plan.tail); !done) return done;
@@ -197,10 +210,13 @@ Result<Opened> open_store(FileSystem& files, const std::string& path, const Stor
     size = file->size();
     if (!size) return size.error();
   }
-  FileSource source(*file, *size);
-  IndexFiller filler(generation.index, *size);
-  const Result<Plan> planned = recover(source, mark, filler);
+  const Result<std::uint64_t> end = size_without_hole(*file, *size);
+  if (!end) return end.error();
+  FileSource source(*file, *end);
+  IndexFiller filler(generation.index, *end);
+  Result<Plan> planned = recover(source, mark, filler);
   if (!planned) return planned.error();
+  planned->size = *size;
   const Plan& plan = *planned;
   if (plan.action == Action::refuse) {
     if (plan.refusal == Refusal::format) {
@@ -219,7 +235,7 @@ Result<Opened> open_store(FileSystem& files, const std::string& path, const Stor
     return with_advice(Errc::store_format, path, plan.reason,
                        "it is left as it is: open it with mode read, compact_to() makes a new one of it", plan.tail);
   } else if (plan.action == Action::cut && append) {
-    if (Result<void> done = cut(files, *file, path, plan, result.report); !done) return std::move(done).error();
+    if (Result<void> done = cut(files, *file, path, plan, *end, result.report); !done) return std::move(done).error();
   }
   if (Result<void> done = filler.finish(epoch, generation.dead); !done) return std::move(done).error();
   generation.layout = plan.layout;

@@ -80,6 +80,7 @@ Result<Store> Store::open(std::string path, const StoreOptions& options) {
     if (Result<void> good = check_hash_backend(); !good) return std::move(good).error();
     auto impl = std::make_shared<Impl>();
     impl->path = path;
+    if (options.files == nullptr) path = store::behind_links(path);
     Result<std::shared_ptr<store::Engine>> engine = store::Engine::open(std::move(path), options);
     if (!engine) return std::move(engine).error();
     impl->engine = std::move(engine).value();
@@ -299,6 +300,7 @@ Result<RecoverReport> Store::recover(std::string path, const StoreOptions& optio
   return checked([&]() -> Result<RecoverReport> {
     if (Result<void> good = check_hash_backend(); !good) return std::move(good).error();
     store::FileSystem& files = options.files != nullptr ? *options.files : store::system_files();
+    if (options.files == nullptr) path = store::behind_links(path);
     const Result<std::shared_ptr<store::File>> file = store::open_locked(files, path, false, options.lock);
     if (!file) return file.error();
     std::shared_ptr<store::File> fresh;

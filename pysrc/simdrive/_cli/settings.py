@@ -118,7 +118,7 @@ class Settings:
         if self.json:
             text = json.dumps(fields)
         if text:
-            write_output(f"{text}\n".encode())
+            write_output(f"{text}\n".encode(errors="surrogateescape"))  # names of files may be any bytes
 
     def note(self, text: str) -> None:
         """A word on standard error, unless --quiet."""

@@ -34,6 +34,7 @@ class ForwardingFile : public store::File {
     return under_->covers(mapping, size);
   }
   [[nodiscard]] bool maps_ahead() const noexcept override { return under_->maps_ahead(); }
+  [[nodiscard]] std::uint64_t data_end(std::uint64_t size) noexcept override { return under_->data_end(size); }
   void advise(std::uint64_t offset, std::uint64_t size, store::Advice advice) noexcept override {
     under_->advise(offset, size, advice);
   }

@@ -190,6 +190,17 @@ def test_has_writer(store: Path) -> None:
     assert not has_writer(store)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names of files are text")
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_names_of_files_may_be_any_bytes(store: Path, form: list[str]) -> None:
+    odd = store.with_name(os.fsdecode(b"odd \xff\n'\x1b[31m.bin"))
+    store.rename(odd)
+    for command in ("verify", "recover", "compact"):
+        result = CliRunner().invoke(cli, [command, str(odd), *form])
+        assert (result.exit_code, result.stderr) == (0, "")
+        assert (b"\\udcff" if form else b"odd \xff") in result.stdout_bytes
+
+
 def test_verify_while_somebody_writes(store: Path) -> None:
     with simdrive.Store(store) as writer:
         writer.write(b"k", b"value")

@@ -149,6 +149,13 @@ def test_damaged_entry(tmp_path: Path) -> None:
         assert store.verify().ok
 
 
+def test_a_path_that_no_file_can_have() -> None:
+    for name in ("a\0b", "\ud800") if sys.platform != "win32" else ("a\0b",):
+        for open_it in (simdrive.Store, simdrive.open_store, simdrive.Store.recover_file):
+            with pytest.raises(simdrive.ConfigurationError, match="the path of a store"):
+                open_it(name)
+
+
 def test_what_does_not_open_says_where_and_what_to_do(tmp_path: Path) -> None:
     """With the offset where the damage is, or none; mode "r" does not advise mode "r"."""
     path = tmp_path / "store.bin"

@@ -291,6 +291,72 @@ TEST(Store, AMarkIsMadeForAFileThatHasNone) {
   EXPECT_FALSE(fs::exists(mark));
 }
 
+#ifdef __linux__
+// Neither reading through it nor copying it would end in time.
+TEST(Store, AHoleAtTheEndIsSkipped) {
+  const TemporaryFolder folder;
+  const std::string path = folder.file("s");
+  {
+    put(*std::make_unique<Store>(open_store_at(path)), "k", "value");
+  }
+  const std::string whole = file_text(path);
+  constexpr std::uint64_t kSize = std::uint64_t{1} << 42;
+  for (const bool marked : {true, false}) {
+    write_text(path, whole + "rest of a write");
+    std::error_code failure;
+    fs::resize_file(path, kSize, failure);
+    if (failure) GTEST_SKIP() << "the file system has no files of 4 TiB: " << failure.message();
+    if (!marked) fs::remove(path + ".mark");
+    {
+      const Store reader = open_store_at(path, {.mode = StoreMode::read});
+      EXPECT_EQ(get(reader, "k"), "value");
+      EXPECT_EQ(reader.opened().dropped_bytes, kSize - whole.size());
+    }
+    Store store = open_store_at(path);
+    EXPECT_EQ(store.opened().dropped_bytes, kSize - whole.size());
+    EXPECT_EQ(file_text(path), whole);
+    const std::string kept = file_text(store.opened().cut_path);
+    EXPECT_LT(kept.size(), 100'000U);
+    EXPECT_EQ(kept.substr(0, 15), "rest of a write");
+    EXPECT_EQ(kept.find_first_not_of('\0', 15), std::string::npos);
+    EXPECT_EQ(get(store, "k"), "value");
+  }
+}
+#endif
+
+#ifndef _WIN32
+TEST(Store, ALinkStaysOneToTheFileInUse) {
+  const TemporaryFolder folder;
+  fs::create_directory(folder.file("real"));
+  fs::create_symlink("real/s", folder.file("link"));
+  const std::string real = folder.file("real/s");
+  {
+    Store store = open_store_at(real);
+    put(store, "a", "old");
+    put(store, "a", "new");
+  }
+  {
+    Store store = open_store_at(folder.file("link"));
+    EXPECT_EQ(store.path(), folder.file("link"));
+    EXPECT_EQ(error_of(Store::open(real)), Errc::store_locked);
+    ASSERT_TRUE(store.compact().ok());
+    put(store, "b", "behind");
+  }
+  EXPECT_TRUE(fs::is_symlink(folder.file("link")));
+  EXPECT_EQ(get(open_store_at(real), "b"), "behind");
+  std::string damaged = file_text(real);
+  damaged[0] ^= 1;
+  write_text(real, damaged);
+  const Result<RecoverReport> repaired = Store::recover(folder.file("link"));
+  ASSERT_TRUE(repaired.ok()) << repaired.error().detail;
+  EXPECT_TRUE(fs::is_symlink(folder.file("link")));
+  EXPECT_EQ(fs::path(repaired->backup_path).filename(), "s.damaged");
+  EXPECT_EQ(*open_store_at(real).size(), 1U);
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder.path()), fs::directory_iterator()),
+            2);  // the mark is there, too
+}
+#endif
+
 TEST(Store, ForeignFilesStayAsTheyAre) {
   const TemporaryFolder folder;
   const std::string text = pattern(31000) + std::string(100, '\0');
