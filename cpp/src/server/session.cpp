@@ -6,6 +6,8 @@
 #include <utility>
 #include <vector>
 
+#include "codec/column_reader.hpp"
+
 namespace simdrive::server {
 namespace {
 
@@ -21,9 +23,10 @@ constexpr std::int64_t kTurnBytes = std::int64_t{256} << 10;
 constexpr std::size_t kTurnReceive = std::size_t{1} << 20;
 // Payloads that are longer are checked on another thread: this many bytes take well under a millisecond.
 constexpr std::uint64_t kCheckInline = std::uint64_t{4} << 20;
-// Arguments that are longer are carried out on another thread. Those of batch_read stand for far more work.
+// Longer arguments, and more items, are for another thread. Arguments of batch_read stand for far more work.
 constexpr std::size_t kWriteInline = (std::size_t{1} << 20) + (std::size_t{4} << 10);
 constexpr std::size_t kBatchReadInline = std::size_t{64} << 10;
+constexpr std::uint64_t kItemsInline = 16384;
 // After shorter arguments there is no memory worth giving back.
 constexpr std::size_t kTrimFrom = std::size_t{4} << 10;
 // Requests that wait for one that is being carried out: more are not read.
@@ -57,9 +60,13 @@ rpc::RequestLimits request_limits(const ServerLimits& limits) noexcept {
 bool is_write(Call call) noexcept { return call == Call::write || call == Call::batch_write || call == Call::erase; }
 bool gives_payloads(Call call) noexcept { return call == Call::read || call == Call::batch_read; }
 
-bool takes_long(Call call, std::size_t args, const Backend& backend) noexcept {
-  if (is_write(call)) return args > kWriteInline || backend.writes_may_wait();
-  return call == Call::batch_read && args > kBatchReadInline;
+bool takes_long(Call call, BytesView args, const Backend& backend) noexcept {
+  if (is_write(call) && (args.size() > kWriteInline || backend.writes_may_wait())) return true;
+  if (call != Call::batch_read && call != Call::batch_write) return false;
+  if (call == Call::batch_read && args.size() > kBatchReadInline) return true;
+  // Packed, each byte may stand for eight items.
+  std::uint64_t items = 0;
+  return args.size() > kItemsInline / 8 && codec::ColumnReader(args).length(items) && items > kItemsInline;
 }
 
 }  // namespace
@@ -302,7 +309,7 @@ void Session::carry_out(Request request) {
     answer.fail(request.refused);
     return reply(request, call, answer, nullptr);
   }
-  if (takes_long(call, request.args.size(), shared_.backend)) return hand_over(std::move(request), call, true);
+  if (takes_long(call, request.args, shared_.backend)) return hand_over(std::move(request), call, true);
   Payloads& found = host_.payloads();
   host_.calls.run(call, request.args, host_.scratch, found, answer);
   if (answer.payloads && answer.payload_bytes > kCheckInline) return hand_over(std::move(request), call, false);

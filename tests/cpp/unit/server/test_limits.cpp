@@ -248,6 +248,8 @@ TEST_F(ServerLimitsTest, ListensAtAPath) {
   client.upgrade();
   client.request(Method::len, 1, {});
   EXPECT_EQ(value_of(codec::decode_number_response(client.reply()->body)), 0U);
+  Client other = connect_to(service_->url());
+  EXPECT_TRUE(value_of(other.empty()));
 }
 #endif
 

@@ -148,6 +148,24 @@ TEST_F(ServiceTest, LetsNobodyElseWaitForALongWrite) {
   EXPECT_FALSE(value_of(codec::decode_bool_response(exists->body)));
 }
 
+TEST_F(ServiceTest, LetsNobodyElseWaitForAWriteOfManyItems) {
+  serve();
+  backend_.hold();
+  // Equal keys and payloads pack well: the request is far shorter than what it stands for.
+  const std::vector<KeyValue> entries(20'000, {view("a"), view("b")});
+  Gather args;
+  codec::encode_batch_write_request(entries, args);
+  ASSERT_LT(args.size(), std::size_t{64} << 10);
+  RawClient slow = raw();
+  slow.upgrade();
+  slow.request(Method::batch_write, 1, flat(args));
+  ASSERT_TRUE(backend_.wait_for_writes(1));
+  Client quick = connect_to(service_->url());
+  EXPECT_FALSE(value_of(quick.exists(view("a"))));
+  backend_.let_go();
+  EXPECT_EQ(slow.reply()->status, Status::success);
+}
+
 TEST_F(ServiceTest, HandsWritesThatWaitForADiskToOthers) {
   backend_.set_waits(true);
   serve();
