@@ -66,11 +66,10 @@ def main() -> None:
     for name, makes in servers(options):
         found[name] = measure(name, makes, amounts, options.only or list(ATTACKS))
         print(table(found[name]), flush=True)
-    if options.json:
-        options.json.write_text(json.dumps(found, indent=1) + "\n", encoding="ascii")
-    if options.record:
-        known = {**read_results(), **found}
-        RESULTS.write_text(json.dumps(known, indent=1) + "\n", encoding="ascii")
+        if options.json:
+            options.json.write_text(json.dumps(found, indent=1) + "\n", encoding="ascii")
+        if options.record:
+            RESULTS.write_text(json.dumps({**read_results(), **found}, indent=1) + "\n", encoding="ascii")
     if options.record or options.document:
         DOCUMENT.write_text(document(read_results()), encoding="ascii")
 
