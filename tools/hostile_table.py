@@ -148,7 +148,7 @@ def measure(name: str, makes: Any, amounts: Amounts, attacks: list[str]) -> Meas
     return {
         "server": name,
         "date": time.strftime("%Y-%m-%d"),
-        "machine": f"{os.cpu_count()} cores, {platform.system()} {platform.release()}",
+        "machine": f"{os.cpu_count()} cores, {platform.system()} " + ".".join(platform.release().split(".")[:2]),
         "seconds": round(time.monotonic() - began, 1),
         "amounts": asdict(amounts),
         "rows": rows,
