@@ -66,11 +66,10 @@ def main() -> None:
     for name, makes in servers(options):
         found[name] = measure(name, makes, amounts, options.only or list(ATTACKS))
         print(table(found[name]), flush=True)
-    if options.json:
-        options.json.write_text(json.dumps(found, indent=1) + "\n", encoding="ascii")
-    if options.record:
-        known = {**read_results(), **found}
-        RESULTS.write_text(json.dumps(known, indent=1) + "\n", encoding="ascii")
+        if options.json:
+            options.json.write_text(json.dumps(found, indent=1) + "\n", encoding="ascii")
+        if options.record:
+            RESULTS.write_text(json.dumps({**read_results(), **found}, indent=1) + "\n", encoding="ascii")
     if options.record or options.document:
         DOCUMENT.write_text(document(read_results()), encoding="ascii")
 
@@ -149,7 +148,7 @@ def measure(name: str, makes: Any, amounts: Amounts, attacks: list[str]) -> Meas
     return {
         "server": name,
         "date": time.strftime("%Y-%m-%d"),
-        "machine": f"{os.cpu_count()} cores, {platform.system()} {platform.release()}",
+        "machine": f"{os.cpu_count()} cores, {platform.system()} " + ".".join(platform.release().split(".")[:2]),
         "seconds": round(time.monotonic() - began, 1),
         "amounts": asdict(amounts),
         "rows": rows,
