@@ -21,13 +21,14 @@ Command = Callable[[Path, int], Sequence[str | Path]]
 class ServerProcess:
     """Starts on entry, is gone with its store on exit. `kill` and `start` in between keep port and store."""
 
-    def __init__(self, name: str, command: Command) -> None:
-        """`command` gives the words that serve a store at a port."""
+    def __init__(self, name: str, command: Command, directory: Path | None = None) -> None:
+        """`command` gives the words that serve a store at a port; without a folder of the caller's it makes its own."""
         self.name = name
         self.port = free_port()
         self.url = f"ws://{HOST}:{self.port}/ws"
         self._command = command
-        self._directory = Path(tempfile.mkdtemp(prefix="simdrive-test-"))
+        self._own = directory is None
+        self._directory = Path(tempfile.mkdtemp(prefix="simdrive-test-")) if directory is None else directory
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self: Self) -> Self:
@@ -87,4 +88,5 @@ class ServerProcess:
 
     def close(self) -> None:
         self.kill()
-        shutil.rmtree(self._directory, ignore_errors=True)
+        if self._own:
+            shutil.rmtree(self._directory, ignore_errors=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -29,12 +30,14 @@ class Target:
         return self.process.port
 
 
-def our_server(*options: str) -> ServerProcess:
-    """`simdrive serve` with options. Skips the test while this build has no server."""
+def our_server(*options: str, directory: Path | None = None) -> ServerProcess:
+    """`simdrive serve` with options, of the file store.bin in a folder. Skips the test while this build has no server."""
     if not hasattr(simdrive, "Server"):
         pytest.skip("this simdrive has no server")
     words = [sys.executable, "-m", "simdrive", "serve"]
-    return ServerProcess("simdrive serve", lambda store, port: [*words, store, "--port", str(port), *options])
+    return ServerProcess(
+        "simdrive serve", lambda store, port: [*words, store, "--port", str(port), *options], directory
+    )
 
 
 def make_target(name: str) -> Target:

@@ -14,7 +14,7 @@ import pytest
 import simdrive
 from support.histories import Operation, Recorder, check
 from support.histories_porcupine import NotAvailableError, verdicts
-from support.real_server import DIALECTS, RealServer, find_server, how_to_get
+from support.real_server import DIALECTS, OURS, RealServer, find_server, how_to_get
 
 CLIENTS = 8
 KEYS = [f"key {number}" for number in range(5)]
@@ -162,7 +162,7 @@ def test_kills_in_between(own_server: RealServer, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("version", DIALECTS)
+@pytest.mark.parametrize("version", [*DIALECTS, OURS])
 def test_kills_in_between_many_times(version: str, tmp_path: Path) -> None:
     if find_server(version) is None:
         pytest.skip(f"no server {version}: {how_to_get(version)}")

@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 import simdrive
 from support.fault_proxy_timing import LagMeter
 from support.model import Model, Value
-from support.real_server import DIALECTS, RealServer, find_server, how_to_get
+from support.real_server import DIALECTS, OURS, RealServer, find_server, how_to_get
 
 KEYS = [b"", b"k", b"key two", b"\0\xff", b"long" * 8]
 UP = 10.0  # seconds; long enough for every reconnect
@@ -192,13 +192,13 @@ def run(version: str, examples: int) -> None:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("version", DIALECTS)
+@pytest.mark.parametrize("version", [*DIALECTS, OURS])
 def test_model(version: str) -> None:
     run(version, 60)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("version", DIALECTS)
+@pytest.mark.parametrize("version", [*DIALECTS, OURS])
 def test_model_at_length(version: str) -> None:
     run(version, 800)
