@@ -31,7 +31,7 @@ class Target:
 
 
 def our_server(*options: str, directory: Path | None = None) -> ServerProcess:
-    """`simdrive serve` with options, of the file store.bin in a folder. Skips the test while this build has no server."""
+    """`simdrive serve` with options, its store in a folder. Skips the test while this build has no server."""
     if not hasattr(simdrive, "Server"):
         pytest.skip("this simdrive has no server")
     words = [sys.executable, "-m", "simdrive", "serve"]
