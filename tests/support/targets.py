@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +32,15 @@ class Target:
 
 
 def our_server(*options: str, directory: Path | None = None) -> ServerProcess:
-    """`simdrive serve` with options, its store in a folder. Skips the test while this build has no server."""
+    """`simdrive serve` with options, its store in a folder; SIMDRIVE_SERVE names another program to be tested instead.
+
+    That is a command with {store} and {port} in it. Skips the test while this build has no server.
+    """
+    named = shlex.split(os.environ.get("SIMDRIVE_SERVE", ""))
+    if named:
+        return ServerProcess(
+            named[0], lambda store, port: [word.format(store=store, port=port) for word in named], directory
+        )
     if not hasattr(simdrive, "Server"):
         pytest.skip("this simdrive has no server")
     words = [sys.executable, "-m", "simdrive", "serve"]

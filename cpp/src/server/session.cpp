@@ -138,7 +138,8 @@ void Session::tick(net::TimePoint now) {
     return;
   }
   const std::uint64_t sent = socket_.bytes_sent();
-  if (socket_.unsent() == 0 || sent != sent_at_tick_) {
+  const bool replying = production_ || socket_.unsent() != 0;
+  if (!replying || sent != sent_at_tick_) {
     sent_at_tick_ = sent;
     stalled_since_ = now;
   } else if (seconds(stalled_since_, now) >= limits.stall_timeout) {
@@ -147,8 +148,8 @@ void Session::tick(net::TimePoint now) {
   }
   if (closing_ || ended_ || http_answered_) return;
   count_unfinished();
-  if (!may_read()) {
-    // What it might be saying waits for us, not for it.
+  if (replying || !may_read()) {
+    // A ping would wait behind the replies, and so would its pong; or what it says waits for us, not for it.
     last_received_ = now;
     if (short_ && !busy() && waiting_.empty() && seconds(short_since_, now) >= limits.stall_timeout) {
       cut(Limit::unfinished_total, 1013, "the server holds too much of requests that are not complete");
