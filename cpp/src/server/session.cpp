@@ -195,21 +195,21 @@ bool Session::wants_turn() const noexcept {
 net::HttpAnswer Session::http(const net::HttpRequest& request) {
   Decision decision = decide(shared_.gate, request);
   const bool stopping = shared_.draining.load(std::memory_order_relaxed);
-  switch (decision.entry) {
-    case Entry::upgrade:
+  switch (decision.route) {
+    case Route::upgrade:
       if (!over_limit_ && !stopping) return {};
       decision.answer =
           plain_answer(503, stopping ? "The server is stopping." : "The server has too many connections.");
       decision.answer.headers.emplace_back("Retry-After", "1");
       break;
-    case Entry::health: decision.answer = stopping ? plain_answer(503, "stopping") : plain_answer(200, "ok"); break;
-    case Entry::status:
+    case Route::health: decision.answer = stopping ? plain_answer(503, "stopping") : plain_answer(200, "ok"); break;
+    case Route::status:
       decision.answer.status = 200;
       decision.answer.content_type = "application/json";
       decision.answer.headers.emplace_back("Cache-Control", "no-store");
       decision.answer.body = shared_.status_json();
       break;
-    case Entry::refused: break;
+    case Route::refused: break;
   }
   http_answered_ = true;
   closing_until_ = now_ + kLinger;
@@ -277,6 +277,9 @@ void Session::detect(BytesView bytes, bool message_done) {
 
 void Session::request(const rpc::WholeRequest& request) {
   if (closing_ || draining_) return;
+  if (request.type != rpc::MessageType::call) {
+    return fail({1002, "a message that is no call", socket_.bytes_received()});
+  }
   if (busy() || !waiting_.empty() || budget_ <= 0 || socket_.unsent() >= shared_.limits.reply_queue_soft) {
     return enqueue(request);
   }
@@ -490,6 +493,7 @@ void Session::count_traffic() noexcept {
 }
 
 void Session::fail(const rpc::Fault& fault) {
+  if (closing_) return;
   const Limit limit = fault.close_code == 1002   ? Limit::protocol
                       : fault.close_code == 1009 ? Limit::message
                       : fault.close_code == 1013 ? Limit::unfinished
