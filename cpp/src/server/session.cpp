@@ -87,7 +87,7 @@ Session::Session(SessionHost& host, net::Accepted accepted, bool over_limit, net
       now_(now),
       accepted_at_(now),
       chunk_at_(now),
-      last_received_(now),
+      last_sign_(now),
       last_ping_(now),
       stalled_since_(now),
       short_since_(now),
@@ -108,7 +108,7 @@ void Session::turn(bool readable, net::TimePoint now) {
   now_ = now;
   budget_ = kTurnBytes;
   if ((readable || socket_.more_to_receive()) && may_read()) {
-    if (socket_.receive(kTurnReceive) != 0) last_received_ = now;
+    if (socket_.receive(kTurnReceive) != 0) last_sign_ = now;
   }
   go_on();
 }
@@ -139,6 +139,8 @@ void Session::tick(net::TimePoint now) {
   }
   const std::uint64_t sent = socket_.bytes_sent();
   if (socket_.unsent() == 0 || sent != sent_at_tick_) {
+    // Who takes what has waited is there, even if it says nothing and will come to our ping much later.
+    if (socket_.unsent() != 0) last_sign_ = now;
     sent_at_tick_ = sent;
     stalled_since_ = now;
   } else if (seconds(stalled_since_, now) >= limits.stall_timeout) {
@@ -149,14 +151,14 @@ void Session::tick(net::TimePoint now) {
   count_unfinished();
   if (!may_read()) {
     // What it might be saying waits for us, not for it.
-    last_received_ = now;
+    last_sign_ = now;
     if (short_ && !busy() && waiting_.empty() && seconds(short_since_, now) >= limits.stall_timeout) {
       cut(Limit::unfinished_total, 1013, "the server holds too much of requests that are not complete");
       go_on();
     }
     return;
   }
-  const double silent = seconds(last_received_, now);
+  const double silent = seconds(last_sign_, now);
   if (silent >= limits.silence_timeout) {
     cut(Limit::silence, 1011, "nothing came within silence_timeout, no pong either");
     socket_.flush();
@@ -228,7 +230,7 @@ net::HttpAnswer Session::http(const net::HttpRequest& request) {
 
 void Session::opened() {
   detector_.emplace(shared_.preferred);
-  last_received_ = now_;
+  last_sign_ = now_;
   if (shared_.log.on()) shared_.log.write(LogLevel::debug, "connected", "a WebSocket is open", peer_);
 }
 
