@@ -71,20 +71,6 @@ std::optional<std::string> decoded(std::string_view text) {
   return out;
 }
 
-std::string encoded(std::string_view path) {
-  constexpr std::string_view kReserved = "%@?#\\\"<>^`{|}";
-  std::string out;
-  for (const char c : path) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte > 0x20 && byte < 0x7f && kReserved.find(c) == std::string_view::npos) {
-      out += c;
-    } else {
-      out.append("%").append(1, kDigits[byte >> 4]).append(1, kDigits[byte & 15]);
-    }
-  }
-  return out;
-}
-
 Result<Endpoint> parse_unix_url(std::string_view url) {
   const std::size_t most = net::max_unix_path();
   if (most == 0) return bad_url(url, "unix sockets are not supported on this system");
@@ -110,7 +96,7 @@ Result<Endpoint> parse_unix_url(std::string_view url) {
 }  // namespace
 
 std::string Endpoint::text() const {
-  if (!socket_path.empty()) return std::string(kUnixScheme) + encoded(socket_path);
+  if (!socket_path.empty()) return net::unix_url(socket_path);
   const bool v6 = host.find(':') != std::string::npos;
   return "ws://" + (v6 ? "[" + host + "]" : host) + ":" + std::to_string(port) + path;
 }

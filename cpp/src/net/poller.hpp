@@ -16,8 +16,8 @@ class Poller {
     void* tag = nullptr;
     bool readable = false;  ///< or at its end, or broken
     bool writable = false;
-    /// The peer is gone in both directions. Said whether or not anything was asked for, again and again: what still can
-    /// be received should be, then the socket is to be removed.
+    /// The peer is gone in both directions. Most systems say so whether or not anything was asked for, again and again:
+    /// what still can be received should be, then the socket is to be removed.
     bool broken = false;
   };
 

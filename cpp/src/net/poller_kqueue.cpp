@@ -44,11 +44,11 @@ struct Poller::Impl {
     if (fd >= 0) (void)::close(fd);
   }
 
-  /// Both filters are there from the first moment, enabled or not: a change is one call. 0, or the error.
-  int apply(int socket, void* tag, int read, int write) const noexcept {
+  /// What is not asked for is disabled, or not there at all: a listening socket has nothing to write. 0, or the error.
+  int apply(int socket, void* tag, int read, int write, bool with_write) const noexcept {
     const std::array<struct kevent, 2> changes = {change_of(socket, EVFILT_READ, read, tag),
                                                   change_of(socket, EVFILT_WRITE, write, tag)};
-    return ::kevent(fd, changes.data(), 2, nullptr, 0, nullptr) < 0 ? errno : 0;
+    return ::kevent(fd, changes.data(), with_write ? 2 : 1, nullptr, 0, nullptr) < 0 ? errno : 0;
   }
 
   int fd = ::kqueue();
@@ -67,15 +67,16 @@ Result<std::unique_ptr<Poller>> Poller::make() {
 }
 
 Result<void> Poller::add(SocketHandle fd, void* tag, bool read, bool write) {
-  if (const int e = impl_->apply(fd, tag, EV_ADD | flag(read), EV_ADD | flag(write)); e != 0) return not_added(e);
+  if (const int e = impl_->apply(fd, tag, EV_ADD | flag(read), EV_ADD | flag(write), write); e != 0)
+    return not_added(e);
   return {};
 }
 
 void Poller::change(SocketHandle fd, void* tag, bool read, bool write) noexcept {
-  (void)impl_->apply(fd, tag, EV_ADD | flag(read), EV_ADD | flag(write));
+  (void)impl_->apply(fd, tag, EV_ADD | flag(read), EV_ADD | flag(write), true);
 }
 
-void Poller::remove(SocketHandle fd) noexcept { (void)impl_->apply(fd, nullptr, EV_DELETE, EV_DELETE); }
+void Poller::remove(SocketHandle fd) noexcept { (void)impl_->apply(fd, nullptr, EV_DELETE, EV_DELETE, true); }
 
 std::span<Poller::Ready> Poller::wait(std::span<Ready> ready, TimePoint until) noexcept {
   std::array<struct kevent, kMost> events;
@@ -92,8 +93,9 @@ std::span<Poller::Ready> Poller::wait(std::span<Ready> ready, TimePoint until) n
       continue;
     }
     const bool write = e.filter == EVFILT_WRITE;
-    // The end of what is written to: the peer takes nothing any more. Of what is read: it may only have said its last.
-    const bool broken = (e.flags & EV_ERROR) != 0 || (write && (e.flags & EV_EOF) != 0);
+    // The end of what is written to: the peer takes nothing any more. Of what is read: it may only have said its last,
+    // unless there is an error with it.
+    const bool broken = (e.flags & EV_ERROR) != 0 || ((e.flags & EV_EOF) != 0 && (write || e.fflags != 0));
     ready[filled++] = {tag, broken || !write, broken || write, broken};
   }
   return ready.first(filled);

@@ -69,6 +69,21 @@ TimePoint after(TimePoint start, double seconds) noexcept {
   return start + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(std::max(seconds, 0.0)));
 }
 
+std::string unix_url(std::string_view path) {
+  constexpr std::string_view kReserved = "%@?#\\\"<>^`{|}";
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  std::string out = "ws+unix://";
+  for (const char c : path) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte > 0x20 && byte < 0x7f && kReserved.find(c) == std::string_view::npos) {
+      out += c;
+    } else {
+      out.append("%").append(1, kDigits[byte >> 4]).append(1, kDigits[byte & 15]);
+    }
+  }
+  return out;
+}
+
 Error connect_interrupted() { return {Errc::interrupted, "connecting was interrupted"}; }
 
 int poll_ms(TimePoint until) noexcept {

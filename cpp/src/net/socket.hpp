@@ -12,6 +12,7 @@
 #include <functional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "simdrive/error.hpp"
@@ -120,6 +121,9 @@ inline constexpr std::chrono::milliseconds kStopSlice{100};
 
 /// The longest path that a unix socket can have, in bytes; 0: this system has none.
 [[nodiscard]] std::size_t max_unix_path() noexcept;
+
+/// ws+unix:///path, where bytes that a URL cannot have are written %xx.
+[[nodiscard]] std::string unix_url(std::string_view path);
 
 /// Connects to the socket at a path. Where there are no unix sockets: `configuration`.
 Result<Socket> connect_unix(const std::string& path, TimePoint deadline, const StopRequest& stop);

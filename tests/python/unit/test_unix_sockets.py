@@ -13,7 +13,6 @@ import pytest
 import simdrive
 from support.fault_peer import FaultPeer
 
-
 if os.name == "nt":
     pytest.skip("simdrive has no unix sockets on Windows", allow_module_level=True)
 

@@ -70,7 +70,8 @@ class ServerEnd : public net::ServerEvents {
     bool operator==(const Message&) const = default;
   };
 
-  explicit ServerEnd(const net::ServerSocketLimits& limits = {}) {
+  explicit ServerEnd(const net::ServerSocketLimits& limits = {}, std::size_t most_wanted = 1 << 20)
+      : buffer(most_wanted), wanted(most_wanted) {
     const Listener listener;
     auto connected = net::connect_tcp("127.0.0.1", listener.port(), net::after(net::Clock::now(), 10), {});
     if (!connected) throw std::runtime_error("cannot connect");
@@ -157,8 +158,8 @@ class ServerEnd : public net::ServerEvents {
   }
 
   net::Socket client;
-  std::vector<std::uint8_t> buffer = std::vector<std::uint8_t>(1 << 20);
-  std::size_t wanted = 1 << 20;
+  std::vector<std::uint8_t> buffer;
+  std::size_t wanted;
   net::HttpAnswer answer{};
   std::function<void(const Message&)> on_message;
   int requests = 0, openings = 0, ends = 0;

@@ -2,6 +2,13 @@
 
 #include <gtest/gtest.h>
 
+#if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#include <malloc.h>
+#if __GLIBC_PREREQ(2, 33)
+#define SIMDRIVE_COUNTS_HEAP
+#endif
+#endif
+
 #include <algorithm>
 #include <cstdint>
 #include <string>
@@ -504,6 +511,36 @@ TEST(ServerSocketTest, AFailedSendEndsIt) {
   EXPECT_EQ(e.server->unsent(), 0U);
   EXPECT_TRUE(e.server->finished());
 }
+
+#ifdef SIMDRIVE_COUNTS_HEAP
+
+TEST(ServerSocketTest, AnIdleConnectionHoldsLittleMemory) {
+  const auto in_use = [] {
+    const auto m = ::mallinfo2();
+    return m.uordblks + m.hblkhd;
+  };
+  const auto serve = [] {
+    auto e = std::make_unique<ServerEnd>(ServerSocketLimits{}, 2000);
+    e->on_message = [&end = *e](const Message& m) { end.reply(m.bytes); };
+    e->open();
+    e->say(frame_text({.payload = pattern(50'000)}) + frame_text({.payload = "x"}));
+    EXPECT_EQ(e->heard().size(), reply_text(2, pattern(50'000)).size() + reply_text(2, "x").size());
+    e->messages.clear();
+    e->messages.shrink_to_fit();
+    e->pieces = {};
+    return e;
+  };
+  constexpr std::size_t kConnections = 32;
+  std::vector<std::unique_ptr<ServerEnd>> ends;
+  ends.reserve(kConnections + 2);
+  for (int i = 0; i < 2; ++i) ends.push_back(serve());  // what the thread keeps for all of them
+  const std::size_t before = in_use();
+  ASSERT_GT(before, 0U);
+  for (std::size_t i = 0; i < kConnections; ++i) ends.push_back(serve());
+  EXPECT_LT((in_use() - before) / kConnections, 16U << 10);
+}
+
+#endif
 
 TEST(ServerSocketTest, DestroyedAtAnyMoment) {
   const std::string stream = frame_text({.payload = pattern(5000)});
