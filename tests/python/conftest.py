@@ -61,6 +61,13 @@ def own_server(request: pytest.FixtureRequest) -> Iterator[RealServer]:
         yield running
 
 
+@pytest.fixture(params=list(DIALECTS))
+def own_real_server(request: pytest.FixtureRequest) -> Iterator[RealServer]:
+    """A real server for one test."""
+    with _start(request.param) as running:
+        yield running
+
+
 @pytest.fixture(params=NAMES)
 def target(request: pytest.FixtureRequest) -> Iterator[Target]:
     """A server for one test, one of the real ones or ours, with an empty store."""

@@ -56,7 +56,8 @@ enum class LogLevel : std::uint8_t { debug, info, warning, error };
 /// One thing that happened. Values are never in it, keys only as the first 16 bytes in hex.
 struct LogRecord {
   LogLevel level = LogLevel::info;
-  std::string_view event;    ///< "listening", "connected", "limit", "closed", "failed", ...
+  /// "listening", "insecure", "connected", "refused", "limit", "failed", "closed" or "stopped".
+  std::string_view event;
   std::string_view message;  ///< for people, without a line break
   std::string_view peer;     ///< "127.0.0.1:50123"; empty: not about a connection
 };
@@ -81,7 +82,7 @@ struct ServerOptions {
   /// GET /healthz and /status.
   bool status = true;
   ServerLimits limits{};
-  /// Called on the server's threads, one call at a time; must not throw. Null: nothing is logged.
+  /// Called on the server's threads, one call at a time; must not throw, nor stop the server. Null: nothing is logged.
   std::function<void(const LogRecord&)> log{};
 };
 
@@ -89,10 +90,10 @@ struct ServerOptions {
 struct ServerStats {
   std::uint64_t connections = 0;  ///< now
   std::uint64_t accepted = 0;
-  std::uint64_t refused = 0;  ///< 403, 404, 503 and the like
-  std::uint64_t cut = 0;      ///< for a limit
-  std::uint64_t requests = 0;
-  std::uint64_t errors = 0;  ///< error replies
+  std::uint64_t refused = 0;   ///< 403, 404, 503 and the like
+  std::uint64_t cut = 0;       ///< for a limit
+  std::uint64_t requests = 0;  ///< without those of clients that ask for the dialect
+  std::uint64_t errors = 0;    ///< error replies
   std::uint64_t bytes_received = 0;
   std::uint64_t bytes_sent = 0;
   std::uint64_t entries = 0;
@@ -102,6 +103,8 @@ struct ServerStats {
   double latency_p99 = 0;
 };
 
+/// Serves until stop(). After fork() the child's copy is of no use: it has no threads, stop() fails with `closed`, and
+/// the destructor leaves the parent's connections alone.
 class Server {
  public:
   /// Starts to listen and to serve `store`, which may be used here, too, and which the server keeps open until it has

@@ -368,7 +368,8 @@ void RequestReader::Impl::answer(Stream& s) {
   const RpcHeader head = s.header();
   unfinished -= s.size();
   idle_frames = 0;
-  WholeRequest request{.request_id = head.request_id, .method_id = head.method_id};
+  WholeRequest request{
+      .request_id = head.request_id, .method_id = head.method_id, .type = static_cast<MessageType>(head.type)};
   request.args = s.borrowed.empty() ? s.args.view() : s.borrowed;
   borrower = borrower == &s ? nullptr : borrower;
   s.borrowed = {};
@@ -387,7 +388,10 @@ void RequestReader::Impl::refuse(Stream& s, std::string_view why) {
   s.args.reset();
   s.phase = Phase::refused;
   idle_frames = 0;
-  sink->request({.request_id = head.request_id, .method_id = head.method_id, .refused = why});
+  sink->request({.request_id = head.request_id,
+                 .method_id = head.method_id,
+                 .type = static_cast<MessageType>(head.type),
+                 .refused = why});
 }
 
 void RequestReader::Impl::drop(Stream& s) noexcept {

@@ -45,6 +45,8 @@ struct Fault {
 struct WholeRequest {
   std::uint32_t request_id = 0;
   std::uint64_t method_id = 0;
+  /// Real clients send calls alone.
+  MessageType type = MessageType::call;
   /// Borrowed until the sink returns, unless it moves `*owner` away, which keeps them then.
   BytesView args{};
   /// Null for arguments that lie in the reader's own buffer: a sink that needs them longer copies them.

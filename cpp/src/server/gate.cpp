@@ -81,7 +81,7 @@ bool host_allowed(const GateOptions& options, std::string_view value) noexcept {
   });
 }
 
-Decision refuse(unsigned status, std::string_view text) { return {Entry::refused, plain_answer(status, text)}; }
+Decision refuse(unsigned status, std::string_view text) { return {Route::refused, plain_answer(status, text)}; }
 
 }  // namespace
 
@@ -118,13 +118,14 @@ Decision decide(const GateOptions& options, const net::HttpRequest& request) {
   const bool is_health = options.status && path == "/healthz";
   const bool is_status = options.status && path == "/status";
   if (path != options.path && !is_health && !is_status) return refuse(404, "There is nothing at this path.");
-  if (request.method != "GET") {
+  const bool may_head = is_health || is_status;
+  if (request.method != "GET" && !(may_head && request.method == "HEAD")) {
     Decision decision = refuse(405, "Only GET is answered here.");
-    decision.answer.headers.emplace_back("Allow", "GET");
+    decision.answer.headers.emplace_back("Allow", may_head ? "GET, HEAD" : "GET");
     return decision;
   }
-  if (path == options.path) return {Entry::upgrade, {}};  // for what is no upgrade, the socket says what is wanted
-  return {is_health ? Entry::health : Entry::status, {}};
+  if (path == options.path) return {Route::upgrade, {}};  // for what is no upgrade, the socket says what is wanted
+  return {is_health ? Route::health : Route::status, {}};
 }
 
 }  // namespace simdrive::server

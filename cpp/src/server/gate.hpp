@@ -20,7 +20,7 @@ struct GateOptions {
   bool status = true;
 };
 
-enum class Entry : std::uint8_t {
+enum class Route : std::uint8_t {
   upgrade,  ///< let in
   health,   ///< GET /healthz
   status,   ///< GET /status
@@ -28,7 +28,7 @@ enum class Entry : std::uint8_t {
 };
 
 struct Decision {
-  Entry entry = Entry::refused;
+  Route route = Route::refused;
   net::HttpAnswer answer{};
 };
 

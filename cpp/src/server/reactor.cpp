@@ -42,6 +42,10 @@ void Reactor::join() noexcept {
 void Reactor::take(net::Accepted accepted, bool over_limit) {
   {
     const std::lock_guard lock(mutex_);
+    if (over_) {
+      shared.connections.fetch_sub(1, std::memory_order_relaxed);
+      return;
+    }
     arrivals_.push_back({std::move(accepted), over_limit});
     mail_.store(true, std::memory_order_release);
   }
@@ -90,7 +94,8 @@ void Reactor::loop() noexcept {
     if (graves_) bury();
     if (draining_ && sessions_.empty()) {
       const std::lock_guard lock(mutex_);
-      if (arrivals_.empty()) break;
+      over_ = arrivals_.empty();
+      if (over_) break;
     }
   }
   on_exit_();

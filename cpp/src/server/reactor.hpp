@@ -76,7 +76,8 @@ class Reactor final : public SessionHost {
   std::function<void()> on_exit_;
   std::thread thread_;
 
-  std::mutex mutex_;  // of the mail
+  std::mutex mutex_;   // of the mail
+  bool over_ = false;  // nobody will read it any more
   std::vector<Arrival> arrivals_;
   std::vector<Session*> done_;
   std::atomic<bool> mail_{false};

@@ -87,7 +87,7 @@ Session::Session(SessionHost& host, net::Accepted accepted, bool over_limit, net
       now_(now),
       accepted_at_(now),
       chunk_at_(now),
-      last_received_(now),
+      last_sign_(now),
       last_ping_(now),
       stalled_since_(now),
       short_since_(now),
@@ -108,7 +108,7 @@ void Session::turn(bool readable, net::TimePoint now) {
   now_ = now;
   budget_ = kTurnBytes;
   if ((readable || socket_.more_to_receive()) && may_read()) {
-    if (socket_.receive(kTurnReceive) != 0) last_received_ = now;
+    if (socket_.receive(kTurnReceive) != 0) last_sign_ = now;
   }
   go_on();
 }
@@ -138,8 +138,14 @@ void Session::tick(net::TimePoint now) {
     return;
   }
   const std::uint64_t sent = socket_.bytes_sent();
+<<<<<<< HEAD
   const bool replying = production_ || socket_.unsent() != 0;
   if (!replying || sent != sent_at_tick_) {
+=======
+  if (socket_.unsent() == 0 || sent != sent_at_tick_) {
+    // Who takes what has waited is there, even if it says nothing and will come to our ping much later.
+    if (socket_.unsent() != 0) last_sign_ = now;
+>>>>>>> ssess
     sent_at_tick_ = sent;
     stalled_since_ = now;
   } else if (seconds(stalled_since_, now) >= limits.stall_timeout) {
@@ -148,16 +154,22 @@ void Session::tick(net::TimePoint now) {
   }
   if (closing_ || ended_ || http_answered_) return;
   count_unfinished();
+<<<<<<< HEAD
   if (replying || !may_read()) {
     // A ping would wait behind the replies, and so would its pong; or what it says waits for us, not for it.
     last_received_ = now;
+=======
+  if (!may_read()) {
+    // What it might be saying waits for us, not for it.
+    last_sign_ = now;
+>>>>>>> ssess
     if (short_ && !busy() && waiting_.empty() && seconds(short_since_, now) >= limits.stall_timeout) {
       cut(Limit::unfinished_total, 1013, "the server holds too much of requests that are not complete");
       go_on();
     }
     return;
   }
-  const double silent = seconds(last_received_, now);
+  const double silent = seconds(last_sign_, now);
   if (silent >= limits.silence_timeout) {
     cut(Limit::silence, 1011, "nothing came within silence_timeout, no pong either");
     socket_.flush();
@@ -196,21 +208,21 @@ bool Session::wants_turn() const noexcept {
 net::HttpAnswer Session::http(const net::HttpRequest& request) {
   Decision decision = decide(shared_.gate, request);
   const bool stopping = shared_.draining.load(std::memory_order_relaxed);
-  switch (decision.entry) {
-    case Entry::upgrade:
+  switch (decision.route) {
+    case Route::upgrade:
       if (!over_limit_ && !stopping) return {};
       decision.answer =
           plain_answer(503, stopping ? "The server is stopping." : "The server has too many connections.");
       decision.answer.headers.emplace_back("Retry-After", "1");
       break;
-    case Entry::health: decision.answer = stopping ? plain_answer(503, "stopping") : plain_answer(200, "ok"); break;
-    case Entry::status:
+    case Route::health: decision.answer = stopping ? plain_answer(503, "stopping") : plain_answer(200, "ok"); break;
+    case Route::status:
       decision.answer.status = 200;
       decision.answer.content_type = "application/json";
       decision.answer.headers.emplace_back("Cache-Control", "no-store");
       decision.answer.body = shared_.status_json();
       break;
-    case Entry::refused: break;
+    case Route::refused: break;
   }
   http_answered_ = true;
   closing_until_ = now_ + kLinger;
@@ -229,7 +241,7 @@ net::HttpAnswer Session::http(const net::HttpRequest& request) {
 
 void Session::opened() {
   detector_.emplace(shared_.preferred);
-  last_received_ = now_;
+  last_sign_ = now_;
   if (shared_.log.on()) shared_.log.write(LogLevel::debug, "connected", "a WebSocket is open", peer_);
 }
 
@@ -278,6 +290,9 @@ void Session::detect(BytesView bytes, bool message_done) {
 
 void Session::request(const rpc::WholeRequest& request) {
   if (closing_ || draining_) return;
+  if (request.type != rpc::MessageType::call) {
+    return fail({1002, "a message that is no call", socket_.bytes_received()});
+  }
   if (busy() || !waiting_.empty() || budget_ <= 0 || socket_.unsent() >= shared_.limits.reply_queue_soft) {
     return enqueue(request);
   }
@@ -491,6 +506,7 @@ void Session::count_traffic() noexcept {
 }
 
 void Session::fail(const rpc::Fault& fault) {
+  if (closing_) return;
   const Limit limit = fault.close_code == 1002   ? Limit::protocol
                       : fault.close_code == 1009 ? Limit::message
                       : fault.close_code == 1013 ? Limit::unfinished

@@ -178,7 +178,7 @@ class Session final : private net::ServerEvents, private rpc::RequestSink, priva
   net::TimePoint now_;
   net::TimePoint accepted_at_;
   net::TimePoint chunk_at_;
-  net::TimePoint last_received_;
+  net::TimePoint last_sign_;  // of life
   net::TimePoint last_ping_;
   net::TimePoint stalled_since_;
   net::TimePoint short_since_;  // of memory for all connections

@@ -171,8 +171,8 @@ KNOWN = {
 
 
 @pytest.mark.parametrize("name", list(KNOWN))
-def test_harness_at_a_real_server(own_server: RealServer, name: str) -> None:
-    row = run_attack(name, own_server.port, own_server.pid, own_server.dialect, SMALL)
+def test_harness_at_a_real_server(own_real_server: RealServer, name: str) -> None:
+    row = run_attack(name, own_real_server.port, own_real_server.pid, own_real_server.dialect, SMALL)
     action, least = KNOWN[name]
     assert row.alive
     assert row.outcome.action == action

@@ -141,6 +141,25 @@ TEST_F(ServerLimitsTest, EndsConnectionsWithTheFittingCode) {
   EXPECT_EQ(service_->status().stats.cut, 4U);
 }
 
+TEST_F(ServerLimitsTest, CarriesOutNothingButCalls) {
+  serve([](ServerOptions&) {});
+  for (const rpc::MessageType type : {rpc::MessageType::response, rpc::MessageType::event}) {
+    RawClient client = raw();
+    client.upgrade();
+    client.request(Method::exists, 1, key_args(view("k")));
+    EXPECT_TRUE(client.reply().has_value());
+    const Bytes args = write_args(view("k"), view("v"));
+    Bytes message(rpc::kRpcHeader);
+    rpc::store_rpc_header(message.data(), type, 7, static_cast<std::uint64_t>(Method::write), 0);
+    message.insert(message.end(), args.begin(), args.end());
+    client.message(frame(static_cast<std::uint32_t>(message.size()), 7, 0, rpc::Kind::open, message));
+    client.message(frame(0, 7, 1, rpc::Kind::end, {}));
+    EXPECT_EQ(client.close_code(), 1002U);
+    EXPECT_FALSE(value_of(backend_.exists(view("k"))));
+  }
+  EXPECT_EQ(breaches(Limit::protocol), 2U);
+}
+
 TEST_F(ServerLimitsTest, HoldsBackWhatAllConnectionsKeepTogether) {
   serve([](ServerOptions& o) {
     o.limits.max_unfinished_total = 300'000;
