@@ -138,14 +138,8 @@ void Session::tick(net::TimePoint now) {
     return;
   }
   const std::uint64_t sent = socket_.bytes_sent();
-<<<<<<< HEAD
   const bool replying = production_ || socket_.unsent() != 0;
   if (!replying || sent != sent_at_tick_) {
-=======
-  if (socket_.unsent() == 0 || sent != sent_at_tick_) {
-    // Who takes what has waited is there, even if it says nothing and will come to our ping much later.
-    if (socket_.unsent() != 0) last_sign_ = now;
->>>>>>> ssess
     sent_at_tick_ = sent;
     stalled_since_ = now;
   } else if (seconds(stalled_since_, now) >= limits.stall_timeout) {
@@ -154,15 +148,9 @@ void Session::tick(net::TimePoint now) {
   }
   if (closing_ || ended_ || http_answered_) return;
   count_unfinished();
-<<<<<<< HEAD
   if (replying || !may_read()) {
     // A ping would wait behind the replies, and so would its pong; or what it says waits for us, not for it.
-    last_received_ = now;
-=======
-  if (!may_read()) {
-    // What it might be saying waits for us, not for it.
     last_sign_ = now;
->>>>>>> ssess
     if (short_ && !busy() && waiting_.empty() && seconds(short_since_, now) >= limits.stall_timeout) {
       cut(Limit::unfinished_total, 1013, "the server holds too much of requests that are not complete");
       go_on();
