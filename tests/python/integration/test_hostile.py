@@ -162,8 +162,8 @@ SMALL = Amounts(patience=0.5, fed=32 * MIB, early=8 * MIB, idle=50, descriptor_w
 # What the harness finds in the servers that exist: it sees what is there, and what is not.
 KNOWN = {
     "false_length": ("nothing", 30 * MIB),
-    "gap": ("nothing", 7 * MIB),
-    "idle": ("served", 5 * MIB),
+    "gap": ("nothing", 5 * MIB),
+    "idle": ("served", 3 * MIB),
     "origin": ("served", 0),
     "response": ("answered", 0),
     "keys": ("answered", 30 * MIB),
