@@ -78,6 +78,7 @@ class Session final : private net::ServerEvents, private rpc::RequestSink, priva
   [[nodiscard]] bool over() const noexcept { return dead_ && !working_; }
   [[nodiscard]] bool dead() const noexcept { return dead_; }
   [[nodiscard]] net::SocketHandle fd() const noexcept { return socket_.fd(); }
+  [[nodiscard]] const std::string& peer() const noexcept { return peer_; }
 
   /// How the poller knows it; kept here for its owner.
   struct Watch {

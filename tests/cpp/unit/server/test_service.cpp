@@ -180,6 +180,26 @@ TEST_F(ServiceTest, ServesOthersWhileALargeReplyIsNotTaken) {
   EXPECT_EQ(slow.reply()->request_id, 2U);
 }
 
+TEST_F(ServiceTest, LosesOneConnectionWhereMemoryRunsOut) {
+  serve();
+  ASSERT_TRUE(backend_.write(view("large"), payload_of(std::size_t{5} << 20)).ok());
+  ASSERT_TRUE(backend_.write(view("long"), payload_of(std::size_t{1} << 20)).ok());
+  backend_.starve();
+  RawClient idle = raw();
+  idle.upgrade();
+  // What another thread has prepared, and what is answered at once.
+  for (const char* key : {"large", "long"}) {
+    RawClient client = raw();
+    client.upgrade();
+    client.request(Method::read, 1, key_args(view(key)));
+    EXPECT_FALSE(client.reply().has_value());
+  }
+  EXPECT_TRUE(log_.wait_for_count("failed", 2));
+  EXPECT_NE(log_.wait_for("failed", "out of memory")->peer, "");
+  EXPECT_EQ(call(idle, Method::exists, key_args(view("large"))).status, Status::success);
+  EXPECT_TRUE(service_->stop(30).ok());
+}
+
 // ---- The end ----
 
 TEST_F(ServiceTest, CarriesOutWhatHasBegunBeforeItStops) {
