@@ -430,6 +430,14 @@ TEST(ServerSocketTest, ACloseFrameIsAnsweredBehindTheReplies) {
   e.expect_finishes();
 }
 
+TEST(ServerSocketTest, TheReasonOfACloseFrameMakesNoLineOfItsOwn) {
+  ServerEnd e;
+  e.open();
+  e.say(frame_text({.opcode = 8, .payload = "\x03\xe8so\nnew line\x1b[31m\xc2\x9b\x7f"}));
+  EXPECT_EQ(e.end.code, Errc::closed);
+  EXPECT_EQ(e.end.detail, "the client closed the connection (close code 1000): so?new line?[31m???");
+}
+
 TEST(ServerSocketTest, AnEmptyCloseFrameIsAnswered) {
   ServerEnd e;
   e.open();
