@@ -85,6 +85,7 @@ TEST(ServerSocketTest, RefusesWhatIsNoUpgrade) {
   const Refusal cases[] = {
       {"no HTTP", "hello\r\n\r\n", 400, false},
       {"line feeds alone", "GET / HTTP/1.1\nHost: a\n\n", 400, false},
+      {"a short version", "GET / H\r\n\r\n", 400, false},
       {"another version", "GET / HTTP/3.0\r\nHost: a\r\n\r\n", 400, false},
       {"no host", "GET / HTTP/1.1\r\n\r\n", 400, false},
       {"two hosts", "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400, false},
