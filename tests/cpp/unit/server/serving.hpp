@@ -155,6 +155,8 @@ class HeldBackend final : public server::Backend {
     const std::lock_guard lock(mutex_);
     return flushes_;
   }
+  /// How many payloads were checked.
+  [[nodiscard]] std::size_t checks() const { return checks_; }
   Store& store() { return store_; }
 
   Result<std::uint64_t> write(BytesView key, BytesView payload) override {
@@ -206,6 +208,7 @@ class HeldBackend final : public server::Backend {
     }
     BytesView at_hand(std::size_t i) noexcept override { return inner->at_hand(i); }
     Result<void> check(std::size_t i) override {
+      ++owner.checks_;
       if (auto damaged = owner.damage()) return *damaged;
       return inner->check(i);
     }
@@ -237,6 +240,7 @@ class HeldBackend final : public server::Backend {
   bool held_ = false;
   bool waits_ = false;
   std::atomic<bool> starved_{false};
+  mutable std::atomic<std::size_t> checks_{0};
 };
 
 }  // namespace simdrive::testing_server

@@ -119,6 +119,26 @@ TEST_F(ServiceTest, NamesOperationKeyAndCauseOfErrors) {
   }
 }
 
+TEST_F(ServiceTest, ChecksAPayloadOnceHoweverOftenItIsAskedFor) {
+  serve();
+  const Bytes payload = payload_of(std::size_t{128} << 10);
+  ASSERT_TRUE(backend_.write(view("k"), payload).ok());
+  ASSERT_TRUE(backend_.write(view("other"), payload).ok());
+  std::vector<BytesView> keys(64, view("k"));
+  keys.push_back(view("other"));
+  Gather args;
+  codec::encode_batch_read_request(keys, args);
+  RawClient client = raw();
+  client.upgrade();
+  RawReply reply = call(client, Method::batch_read, flat(args));
+  ASSERT_EQ(reply.status, Status::success);
+  EXPECT_EQ(reply.body.size() / payload.size(), keys.size());
+  EXPECT_EQ(backend_.checks(), 2U);
+  backend_.damage(Error{Errc::store_corrupt, "damaged"});
+  reply = call(client, Method::batch_read, flat(args));
+  EXPECT_EQ(reply.status, Status::system_error);
+}
+
 // ---- Order, and who waits for whom ----
 
 TEST_F(ServiceTest, LetsNobodyElseWaitForALongWrite) {
