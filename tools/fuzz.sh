@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Builds the libFuzzer targets and runs each of them.
 #   tools/fuzz.sh [--dry-run] [SECONDS]     20 seconds a target by default
-# Inputs found are kept in build/fuzz/corpus/<target>; the seeds are the byte strings of tests/vectors.
+# Inputs found are kept in build/fuzz/corpus/<target>; the seeds are the byte strings of tests/vectors and, where there
+# is such a folder, tests/cpp/fuzz/corpus/<target>.
 # A crash leaves its input in build/fuzz/findings/<target>/ and fails the run.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -62,9 +63,11 @@ PY
 
 run_one() {
   local name=$1 seconds=$2
+  local seeds=(build/fuzz/seeds)
+  if [ -d "tests/cpp/fuzz/corpus/$name" ]; then seeds+=("tests/cpp/fuzz/corpus/$name"); fi
   mkdir -p "build/fuzz/corpus/$name" "build/fuzz/findings/$name"
   if ! "build/fuzz/tests/cpp/fuzz/$name" -max_total_time="$seconds" -max_len=65536 -rss_limit_mb=1024 -timeout=10 \
-    -print_final_stats=1 -artifact_prefix="build/fuzz/findings/$name/" "build/fuzz/corpus/$name" build/fuzz/seeds \
+    -print_final_stats=1 -artifact_prefix="build/fuzz/findings/$name/" "build/fuzz/corpus/$name" "${seeds[@]}" \
     >"build/fuzz/$name.log" 2>&1; then
     tail -n 60 "build/fuzz/$name.log" >&2
     echo "fuzz: $name FAILED" >&2

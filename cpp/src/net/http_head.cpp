@@ -55,7 +55,13 @@ HttpHead::State HttpHead::add(BytesView bytes) {
   parsed_ += parser_.put({bytes_.data() + parsed_, bytes_.size() - parsed_}, ec);
   if (ec == http::error::header_limit) return refuse(431, "the head of the request is too long");
   if (ec && ec != http::error::need_more) return refuse(400, "the request is not valid HTTP: " + ec.message());
-  return parser_.is_header_done() ? judge() : State::more;
+  if (parser_.is_header_done()) return judge();
+  // Of a start line that is too short the parser waits for the rest, even behind the end of the head.
+  constexpr std::string_view kEnd = "\r\n\r\n";
+  const auto end = std::search(bytes_.end() - static_cast<std::ptrdiff_t>(std::min(bytes_.size(), bytes.size() + 3)),
+                               bytes_.end(), kEnd.begin(), kEnd.end());
+  if (end != bytes_.end()) return refuse(400, "the request is not valid HTTP: bad start line");
+  return State::more;
 }
 
 HttpHead::State HttpHead::judge() {

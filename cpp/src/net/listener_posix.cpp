@@ -102,17 +102,17 @@ Result<Listener> Listener::unix_path(const std::string& path) {
   return l;
 }
 
-// A path that is somebody else's by now stays, and so does the parent's after a fork().
+// A path that is somebody else's by now stays, and so does the parent's after a fork(). While the socket is open nobody
+// takes it for one that was left behind: it goes last, else what is removed could be the next server's.
 void Listener::close() noexcept {
   if (!socket_.open()) return;
-  socket_.close();
   const std::uint64_t inode = std::exchange(inode_, 0);
-  if (inode == 0 || process_ != static_cast<long>(::getpid())) return;
   struct stat there{};
-  if (::lstat(address_.c_str(), &there) == 0 && static_cast<std::uint64_t>(there.st_dev) == device_ &&
-      static_cast<std::uint64_t>(there.st_ino) == inode) {
+  if (inode != 0 && process_ == static_cast<long>(::getpid()) && ::lstat(address_.c_str(), &there) == 0 &&
+      static_cast<std::uint64_t>(there.st_dev) == device_ && static_cast<std::uint64_t>(there.st_ino) == inode) {
     (void)::unlink(address_.c_str());
   }
+  socket_.close();
 }
 
 }  // namespace simdrive::net

@@ -55,7 +55,9 @@ Error lost(const IoResult& r) {
 Error closed_by_client(const websocket::close_reason& reason) {
   Error e{Errc::closed, "the client closed the connection"};
   if (reason.code != websocket::close_code::none) e.detail += " (close code " + std::to_string(reason.code) + ")";
-  if (!reason.reason.empty()) e.detail.append(": ").append(reason.reason.data(), reason.reason.size());
+  if (!reason.reason.empty()) e.detail += ": ";
+  // It comes to stand in logs and on terminals: no line of its own, no control sequence.
+  for (const char c : reason.reason) e.detail += c >= ' ' && c <= '~' ? c : '?';
   return e;
 }
 

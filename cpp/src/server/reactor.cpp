@@ -66,6 +66,18 @@ void Reactor::work_done(Session& session) noexcept {
   poller_->wake();
 }
 
+// Where memory runs out, one connection ends, not the process.
+template <class Action>
+void Reactor::attempt(Session& session, Action action) noexcept {
+  try {
+    action();
+  } catch (const std::bad_alloc&) {
+    metrics.cut.add();
+    session.abandon();
+    shared.log.write(LogLevel::error, "failed", "a connection is cut: out of memory", session.peer());
+  }
+}
+
 void Reactor::loop() noexcept {
   net::TimePoint now = net::Clock::now();
   next_tick_ = now + kTick;
@@ -106,7 +118,7 @@ void Reactor::drain(net::TimePoint now) {
     draining_ = true;
     if (acceptor_ != nullptr) acceptor_->stop();
     for (const auto& session : sessions_) {
-      session->drain(now);
+      attempt(*session, [&] { session->drain(now); });
       settle(*session);
     }
   }
@@ -127,7 +139,7 @@ void Reactor::read_mail(net::TimePoint now) {
     finished_work_.swap(done_);
   }
   for (Session* session : finished_work_) {
-    session->work_done(now);
+    attempt(*session, [&] { session->work_done(now); });
     settle(*session);
   }
   finished_work_.clear();
@@ -152,13 +164,7 @@ void Reactor::admit(Arrival arrival, net::TimePoint now) {
 
 void Reactor::give_turn(Session& session, bool readable, bool broken, net::TimePoint now) {
   if (session.dead()) return;
-  try {
-    session.turn(readable, now);
-  } catch (const std::bad_alloc&) {
-    shared.log.write(LogLevel::error, "failed", "a connection is cut: out of memory", {});
-    metrics.cut.add();
-    session.abandon();
-  }
+  attempt(session, [&] { session.turn(readable, now); });
   if (broken && !session.wants_read()) session.watch.broken = true;
   settle(session);
 }
@@ -200,7 +206,7 @@ void Reactor::tick(net::TimePoint now) {
   }
   for (const auto& session : sessions_) {
     if (session->dead()) continue;
-    session->tick(now);
+    attempt(*session, [&] { session->tick(now); });
     settle(*session);
   }
   next_tick_ = sessions_.empty() ? next_slot_ : now + kTick;

@@ -64,6 +64,8 @@ class Reactor final : public SessionHost {
 
   void loop() noexcept;
   void read_mail(net::TimePoint now);
+  template <class Action>
+  void attempt(Session& session, Action action) noexcept;
   void admit(Arrival arrival, net::TimePoint now);
   void give_turn(Session& session, bool readable, bool broken, net::TimePoint now);
   void settle(Session& session) noexcept;

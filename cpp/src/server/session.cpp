@@ -39,6 +39,8 @@ constexpr std::uint64_t kSmallShare = std::uint64_t{64} << 10;
 // How long the peer has to answer a Close frame or to take an HTTP answer.
 constexpr std::chrono::seconds kLinger{2};
 constexpr std::uint16_t kTooBig = 1009;
+// A longer time between two looks at the clock: the process was stopped, or the machine suspended.
+constexpr std::chrono::seconds kPause{2};
 
 double seconds(net::TimePoint from, net::TimePoint to) noexcept { return duration<double>(to - from).count(); }
 
@@ -85,6 +87,7 @@ Session::Session(SessionHost& host, net::Accepted accepted, bool over_limit, net
       peer_(std::move(accepted.peer)),
       socket_(std::move(accepted.socket), socket_limits(host.shared.limits), *this),
       now_(now),
+      ticked_at_(now),
       accepted_at_(now),
       chunk_at_(now),
       last_sign_(now),
@@ -124,9 +127,21 @@ void Session::work_done(net::TimePoint now) {
   if (!dead_) go_on();
 }
 
+// The peer is not to answer for time in which nobody looked at what it said. A part counts: however busy the thread
+// is, the limits come to their end.
+void Session::skip_pause(net::TimePoint now) noexcept {
+  const auto passed = now - std::exchange(ticked_at_, now);
+  if (passed <= kPause) return;
+  const auto skipped = passed - kPause;
+  for (net::TimePoint* since : {&accepted_at_, &last_received_, &last_ping_, &stalled_since_, &short_since_}) {
+    *since = std::min(*since + skipped, now);
+  }
+}
+
 void Session::tick(net::TimePoint now) {
   if (dead_) return;
   now_ = now;
+  skip_pause(now);
   const ServerLimits& limits = shared_.limits;
   if (now >= closing_until_) return die();
   if (!socket_.upgraded() && !http_answered_ && !closing_) {

@@ -78,6 +78,7 @@ class Session final : private net::ServerEvents, private rpc::RequestSink, priva
   [[nodiscard]] bool over() const noexcept { return dead_ && !working_; }
   [[nodiscard]] bool dead() const noexcept { return dead_; }
   [[nodiscard]] net::SocketHandle fd() const noexcept { return socket_.fd(); }
+  [[nodiscard]] const std::string& peer() const noexcept { return peer_; }
 
   /// How the poller knows it; kept here for its owner.
   struct Watch {
@@ -131,6 +132,7 @@ class Session final : private net::ServerEvents, private rpc::RequestSink, priva
   // Task, on another thread
   void run() noexcept override;
 
+  void skip_pause(net::TimePoint now) noexcept;
   [[nodiscard]] bool may_read() const noexcept;
   [[nodiscard]] bool busy() const noexcept { return working_ || production_ != nullptr; }
   void detect(BytesView bytes, bool message_done);
@@ -176,6 +178,7 @@ class Session final : private net::ServerEvents, private rpc::RequestSink, priva
   std::uint32_t logged_ = 0;  // limits that were, one bit each
 
   net::TimePoint now_;
+  net::TimePoint ticked_at_;
   net::TimePoint accepted_at_;
   net::TimePoint chunk_at_;
   net::TimePoint last_sign_;  // of life

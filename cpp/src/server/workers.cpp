@@ -1,23 +1,36 @@
 #include "server/workers.hpp"
 
+#include <new>
 #include <system_error>
 #include <utility>
 
 namespace simdrive::server {
 
-bool Workers::post(Task& task) {
+bool Workers::post(Task& task) noexcept {
   const std::lock_guard lock(mutex_);
   if (stopping_) return false;
-  if (idle_ <= tasks_.size() && threads_.size() < most_) {
-    try {
-      threads_.emplace_back(&Workers::work, this);
-    } catch (const std::system_error&) {
-      if (threads_.empty()) return false;  // else one of those that there are will come to it
-    }
+  try {
+    tasks_.push_back(&task);
+  } catch (const std::bad_alloc&) {
+    return false;
   }
-  tasks_.push_back(&task);
+  if (idle_ < tasks_.size() && threads_.size() < most_ && !start_thread() && threads_.empty()) {
+    tasks_.pop_back();
+    return false;  // else one of those that there are will come to it
+  }
   more_.notify_one();
   return true;
+}
+
+bool Workers::start_thread() noexcept {
+  try {
+    threads_.emplace_back(&Workers::work, this);
+    return true;
+  } catch (const std::system_error&) {
+    return false;
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
 }
 
 void Workers::stop() noexcept {

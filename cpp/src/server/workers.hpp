@@ -30,11 +30,12 @@ class Workers {
 
   /// Runs `task`, which must live until it has run. False: there is no thread and none can be had, or stop() was
   /// called; it will not run.
-  [[nodiscard]] bool post(Task& task);
+  [[nodiscard]] bool post(Task& task) noexcept;
   /// Runs what was posted, then ends the threads.
   void stop() noexcept;
 
  private:
+  bool start_thread() noexcept;
   void work() noexcept;
 
   const std::size_t most_;

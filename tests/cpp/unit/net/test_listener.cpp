@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <fstream>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "net/loopback.hpp"
@@ -230,6 +231,20 @@ TEST_F(UnixListenerTest, RemovesOnlyItsOwn) {
   std::ofstream(path) << "another's";
   made.value().close();
   EXPECT_TRUE(there());
+}
+
+TEST_F(UnixListenerTest, LeavesThePathToItsSuccessor) {
+  for (int i = 0; i < 100; ++i) {
+    auto first = Listener::unix_path(path);
+    ASSERT_TRUE(first.ok()) << first.error().detail;
+    std::thread closer([&] { first.value().close(); });
+    auto second = Listener::unix_path(path);
+    const auto deadline = soon();
+    while (!second && net::Clock::now() < deadline) second = Listener::unix_path(path);
+    closer.join();
+    ASSERT_TRUE(second.ok()) << second.error().detail;
+    ASSERT_TRUE(there()) << "in round " << i;
+  }
 }
 
 TEST_F(UnixListenerTest, AForkedChildRemovesNothing) {

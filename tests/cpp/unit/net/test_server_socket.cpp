@@ -92,6 +92,7 @@ TEST(ServerSocketTest, RefusesWhatIsNoUpgrade) {
   const Refusal cases[] = {
       {"no HTTP", "hello\r\n\r\n", 400, false},
       {"line feeds alone", "GET / HTTP/1.1\nHost: a\n\n", 400, false},
+      {"a short version", "GET / H\r\n\r\n", 400, false},
       {"another version", "GET / HTTP/3.0\r\nHost: a\r\n\r\n", 400, false},
       {"no host", "GET / HTTP/1.1\r\n\r\n", 400, false},
       {"two hosts", "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400, false},
@@ -435,6 +436,14 @@ TEST(ServerSocketTest, ACloseFrameIsAnsweredBehindTheReplies) {
   EXPECT_EQ(e.heard(), reply_text(2, "a") + close_text(1001));
   EXPECT_EQ(e.messages.size(), 1U);
   e.expect_finishes();
+}
+
+TEST(ServerSocketTest, TheReasonOfACloseFrameMakesNoLineOfItsOwn) {
+  ServerEnd e;
+  e.open();
+  e.say(frame_text({.opcode = 8, .payload = "\x03\xe8so\nnew line\x1b[31m\xc2\x9b\x7f"}));
+  EXPECT_EQ(e.end.code, Errc::closed);
+  EXPECT_EQ(e.end.detail, "the client closed the connection (close code 1000): so?new line?[31m???");
 }
 
 TEST(ServerSocketTest, AnEmptyCloseFrameIsAnswered) {

@@ -1,12 +1,14 @@
 // What the tests of the server share: clients, payloads, a backend that can be held up, and what was logged.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <optional>
 #include <span>
 #include <stdexcept>
@@ -146,11 +148,15 @@ class HeldBackend final : public server::Backend {
     const std::lock_guard lock(mutex_);
     return damage_;
   }
+  /// Nothing can be read: there is no memory for it.
+  void starve() { starved_ = true; }
   void set_waits(bool waits) { waits_ = waits; }
   [[nodiscard]] std::size_t flushes() const {
     const std::lock_guard lock(mutex_);
     return flushes_;
   }
+  /// How many payloads were checked.
+  [[nodiscard]] std::size_t checks() const { return checks_; }
   Store& store() { return store_; }
 
   Result<std::uint64_t> write(BytesView key, BytesView payload) override {
@@ -197,10 +203,12 @@ class HeldBackend final : public server::Backend {
         : owner(from), inner(std::move(payloads)) {}
     std::span<const server::Located> all() const noexcept override { return inner->all(); }
     Result<void> read(std::size_t i, std::uint64_t from, MutableBytes out) override {
+      if (owner.starved_) throw std::bad_alloc();
       return inner->read(i, from, out);
     }
     BytesView at_hand(std::size_t i) noexcept override { return inner->at_hand(i); }
     Result<void> check(std::size_t i) override {
+      ++owner.checks_;
       if (auto damaged = owner.damage()) return *damaged;
       return inner->check(i);
     }
@@ -231,6 +239,8 @@ class HeldBackend final : public server::Backend {
   std::size_t flushes_ = 0;
   bool held_ = false;
   bool waits_ = false;
+  std::atomic<bool> starved_{false};
+  mutable std::atomic<std::size_t> checks_{0};
 };
 
 }  // namespace simdrive::testing_server

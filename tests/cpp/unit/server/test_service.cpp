@@ -119,6 +119,26 @@ TEST_F(ServiceTest, NamesOperationKeyAndCauseOfErrors) {
   }
 }
 
+TEST_F(ServiceTest, ChecksAPayloadOnceHoweverOftenItIsAskedFor) {
+  serve();
+  const Bytes payload = payload_of(std::size_t{128} << 10);
+  ASSERT_TRUE(backend_.write(view("k"), payload).ok());
+  ASSERT_TRUE(backend_.write(view("other"), payload).ok());
+  std::vector<BytesView> keys(64, view("k"));
+  keys.push_back(view("other"));
+  Gather args;
+  codec::encode_batch_read_request(keys, args);
+  RawClient client = raw();
+  client.upgrade();
+  RawReply reply = call(client, Method::batch_read, flat(args));
+  ASSERT_EQ(reply.status, Status::success);
+  EXPECT_EQ(reply.body.size() / payload.size(), keys.size());
+  EXPECT_EQ(backend_.checks(), 2U);
+  backend_.damage(Error{Errc::store_corrupt, "damaged"});
+  reply = call(client, Method::batch_read, flat(args));
+  EXPECT_EQ(reply.status, Status::system_error);
+}
+
 // ---- Order, and who waits for whom ----
 
 TEST_F(ServiceTest, LetsNobodyElseWaitForALongWrite) {
@@ -196,6 +216,26 @@ TEST_F(ServiceTest, ServesOthersWhileALargeReplyIsNotTaken) {
   ASSERT_TRUE(reply.has_value());
   EXPECT_TRUE(value_of(codec::decode_read_response(reply->body)) == std::optional(payload));
   EXPECT_EQ(slow.reply()->request_id, 2U);
+}
+
+TEST_F(ServiceTest, LosesOneConnectionWhereMemoryRunsOut) {
+  serve();
+  ASSERT_TRUE(backend_.write(view("large"), payload_of(std::size_t{5} << 20)).ok());
+  ASSERT_TRUE(backend_.write(view("long"), payload_of(std::size_t{1} << 20)).ok());
+  backend_.starve();
+  RawClient idle = raw();
+  idle.upgrade();
+  // What another thread has prepared, and what is answered at once.
+  for (const char* key : {"large", "long"}) {
+    RawClient client = raw();
+    client.upgrade();
+    client.request(Method::read, 1, key_args(view(key)));
+    EXPECT_FALSE(client.reply().has_value());
+  }
+  EXPECT_TRUE(log_.wait_for_count("failed", 2));
+  EXPECT_NE(log_.wait_for("failed", "out of memory")->peer, "");
+  EXPECT_EQ(call(idle, Method::exists, key_args(view("large"))).status, Status::success);
+  EXPECT_TRUE(service_->stop(30).ok());
 }
 
 // ---- The end ----
