@@ -18,12 +18,12 @@ BAR, GAP, LEFT, WIDTH, TOP = 11, 14, 190, 640, 64
 Group = tuple[str, list[tuple[str, float]]]
 
 
-def groups(results: Results) -> list[Group]:
-    """(operation, [(peer, p50 in microseconds)]) for every operation with a p50."""
+def groups(results: Results, names: Sequence[str] = tuple(PEERS)) -> list[Group]:
+    """(operation, [(peer, p50 in microseconds)]) for every operation with a p50. `names`: all peers."""
     found: list[Group] = []
     for section in ("latency", "batch", "large"):
         for metric in results.rounds.get(section, {}):
-            bars = [(name, median(results, section, metric, name, "p50_us")) for name in PEERS]
+            bars = [(name, median(results, section, metric, name, "p50_us")) for name in names]
             found.append((metric, [(name, value) for name, value in bars if value is not None]))
     return found
 

@@ -1,6 +1,6 @@
 """One client under test, driven over pipes: run by round_trip.py with the interpreter that has the client.
 
-usage: worker.py simdrive|real|idle PORT
+usage: worker.py simdrive|real|redis|glide|idle PORT
 One JSON command a line on stdin, one JSON answer a line on the original stdout; end of file ends the process.
 Only the standard library is used, because the other client's environment has nothing else to share.
 """
@@ -42,6 +42,8 @@ def open_client(kind: str, port: int) -> Any:
         return importlib.import_module("simdrive").connect(f"ws://127.0.0.1:{port}")
     if kind == "real":
         return importlib.import_module("simd_r_drive_ws_client").DataStoreWsClient("127.0.0.1", port)
+    if kind in ("redis", "glide"):
+        return importlib.import_module("other_clients").KINDS[kind](port)
     return None
 
 
@@ -76,6 +78,7 @@ class Ticker:
 
 class Worker:
     def __init__(self, kind: str, port: int) -> None:
+        self.kind, self.port = kind, port
         self.client = open_client(kind, port)
         self.values: dict[str, bytes] = {}
         self.batches: dict[str, list[tuple[bytes, bytes]]] = {}
@@ -176,15 +179,17 @@ class Worker:
             answer["sends_per_call"] = (sends_end - sends_start) / total
         return answer
 
-    def cmd_threads(self, op: str, key: str, threads: int, secs: float) -> dict[str, Any]:
+    def cmd_threads(self, op: str, key: str, threads: int, secs: float, each: bool = False) -> dict[str, Any]:
+        """`each`: every thread has a client of its own, and `sends_per_call` says nothing."""
         value = self.values[key]
         self.client.write(key.encode(), value)
+        clients = [open_client(self.kind, self.port) if each else self.client for _ in range(threads)]
 
-        def read(_: int) -> int:
+        def read(i: int) -> int:
             n = 0
             name = key.encode()
             while not self.stop or n == 0:
-                if self.client.read(name) != value:
+                if clients[i].read(name) != value:
                     raise ValueError("a read gave a wrong answer")
                 n += 1
             return n
@@ -193,11 +198,14 @@ class Worker:
             n = 0
             name = f"{key}-{i}".encode()
             while not self.stop or n == 0:
-                self.client.write(name, value)
+                clients[i].write(name, value)
                 n += 1
             return n
 
-        return self._in_threads(threads, read if op == "read" else write, secs)
+        answer = self._in_threads(threads, read if op == "read" else write, secs)
+        if each:
+            answer.pop("sends_per_call", None)
+        return answer
 
     def cmd_mixed(self, threads: int, calls: int, prefix: str) -> dict[str, Any]:
         """Each thread writes, reads back and asks for keys of its own; every answer is compared."""

@@ -21,6 +21,8 @@ constexpr std::size_t kPiecesMax = 1024;
 // Long payloads are checksummed and written in turns, while the bytes are in the cache.
 constexpr std::size_t kTurnBytes = std::size_t{512} << 10;
 constexpr std::size_t kStreamBytes = std::size_t{256} << 10;
+// Writes of so much are announced to the file. For half of it that costs as much as it saves.
+constexpr std::size_t kExpectBytes = std::size_t{192} << 10;
 // What the index has room for in an entry.
 constexpr std::uint64_t kOffsetMax = (std::uint64_t{1} << 48) - 1;
 
@@ -84,6 +86,7 @@ Result<void> Appender::append(std::uint64_t key_hash, BytesView payload, std::ui
   write_trailer(trailer.data(), {.hash = key_hash, .prev = tail_, .checksum = checksum});
   const std::array<BytesView, 3> pieces = {zero_pad().first(static_cast<std::size_t>(placed->start - tail_)), payload,
                                            trailer};
+  if (payload.size() >= kExpectBytes) file_->expect(tail_, placed->tail - tail_);
   if (Result<void> done = write(tail_, pieces); !done) return done;
   tail_ = placed->tail;
   return {};
@@ -96,6 +99,7 @@ Result<void> Appender::write_large(std::uint64_t key_hash, BytesView payload) {
   std::uint32_t checksum = 0;
   BytesView before = zero_pad().first(static_cast<std::size_t>(placed->start - tail_));
   std::uint64_t at = tail_;
+  file_->expect(tail_, placed->tail - tail_);
   for (BytesView rest = payload; !rest.empty();) {
     const BytesView turn = rest.first(std::min(rest.size(), kTurnBytes));
     rest = rest.subspan(turn.size());
@@ -133,6 +137,7 @@ Result<void> Appender::append_all(std::span<const HashedPayload> records, std::s
   const auto flush = [&]() -> Result<void> {
     end_piece();
     if (pieces_.empty()) return {};
+    if (tail - written >= kExpectBytes) file_->expect(written, tail - written);
     if (Result<void> done = write(written, pieces_); !done) return done;
     written = tail;
     used = piece_from = 0;

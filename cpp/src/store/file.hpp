@@ -128,6 +128,10 @@ class File {
   /// as there can be. After an error the first `bytes` are in the file, and no byte behind them.
   [[nodiscard]] virtual Written write_at(std::uint64_t offset, std::span<const BytesView> pieces) = 0;
 
+  /// The next writes will fill `bytes` bytes from `offset` on, the end of the file: finds room for them at once, where
+  /// that makes these writes cheaper. Changes nothing that can be read, nor the size.
+  virtual void expect(std::uint64_t /*offset*/, std::uint64_t /*bytes*/) noexcept {}
+
   [[nodiscard]] virtual Result<std::uint64_t> size() = 0;
   /// Cuts the file to `size` bytes. Never makes it longer: a `size` behind the end is refused. Windows refuses to cut a
   /// file that is mapped (FileFault::in_use): let go of the mapping first.

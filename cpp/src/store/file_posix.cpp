@@ -7,6 +7,10 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#ifdef __linux__
+#include <linux/magic.h>
+#include <sys/vfs.h>
+#endif
 #include <unistd.h>
 
 #include <algorithm>
@@ -185,6 +189,17 @@ class PosixFile final : public File {
     }
 #endif
   }
+
+#ifdef __linux__
+  // Where ext4 finds a place for each page as it is written, 512 KiB take 1.6 times as long. On tmpfs it would only
+  // cost time, and elsewhere nobody has measured it. What goes wrong is for the write to tell.
+  void expect(std::uint64_t offset, std::uint64_t bytes) noexcept override {
+    if (offset > kOffsetMax || bytes > kOffsetMax - offset) return;
+    struct statfs fs;  // NOLINT(cppcoreguidelines-pro-type-member-init)
+    if (::fstatfs(fd_, &fs) != 0 || fs.f_type != EXT4_SUPER_MAGIC) return;
+    (void)::fallocate(fd_, FALLOC_FL_KEEP_SIZE, static_cast<off_t>(offset), static_cast<off_t>(bytes));
+  }
+#endif
 
   [[nodiscard]] Result<std::uint64_t> size() override {
     struct stat s;  // NOLINT(cppcoreguidelines-pro-type-member-init)

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cerrno>
 #include <fstream>
+#include <limits>
 #include <memory>
 #include <string>
 #include <thread>
@@ -139,6 +140,21 @@ TEST_P(FileTest, CutsButNeverExtends) {
   EXPECT_TRUE(file->sync_data().ok());
   EXPECT_TRUE(file->sync_all().ok());
   file->advise(0, 0, Advice::sequential);
+}
+
+TEST_P(FileTest, WhatIsExpectedIsNotThereYet) {
+  const auto file = fresh();
+  ASSERT_EQ(write(*file, 0, {"0123"}).bytes, 4U);
+  file->expect(4, std::uint64_t{1} << 20);
+  EXPECT_EQ(file->size().value(), 4U);
+  EXPECT_EQ(read(*file, 0, 100), "0123");
+  ASSERT_EQ(write(*file, 4, {"4567"}).bytes, 4U);
+  EXPECT_EQ(file->size().value(), 8U);
+  file->expect(8, std::uint64_t{1} << 62);  // more than any disk has: for the write to tell
+  file->expect(std::numeric_limits<std::uint64_t>::max() - 1, 2);
+  EXPECT_EQ(read(*file, 0, 100), "01234567");
+  ASSERT_TRUE(file->truncate(4).ok());
+  EXPECT_EQ(read(*file, 0, 100), "0123");
 }
 
 TEST_P(FileTest, ReadOnlyHandlesDoNotWrite) {

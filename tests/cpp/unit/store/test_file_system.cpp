@@ -106,6 +106,20 @@ TEST(SystemFilesTest, NewFilesAreTheirOwnersAlone) {
   EXPECT_EQ(s.st_mode & 07777, 0600U);
 }
 
+#ifdef __linux__
+TEST(SystemFilesTest, CuttingGivesBackTheRoomThatWasExpected) {
+  const TemporaryFolder folder;
+  const auto file = opened(system_files(), folder.file("s.bin"), kReadWrite);
+  ASSERT_EQ(write(*file, 0, {"0123"}).bytes, 4U);
+  file->expect(4, std::uint64_t{8} << 20);
+  ASSERT_TRUE(file->truncate(4).ok());
+  struct stat s;
+  ASSERT_EQ(::stat(file->path().c_str(), &s), 0);
+  EXPECT_EQ(s.st_size, 4);
+  EXPECT_LT(s.st_blocks, std::int64_t{1} << 20 >> 9);
+}
+#endif
+
 TEST(SystemFilesTest, SideFilesFollowNoLinks) {
   const TemporaryFolder folder;
   const std::string target = folder.file("target");
