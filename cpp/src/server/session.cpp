@@ -133,7 +133,7 @@ void Session::skip_pause(net::TimePoint now) noexcept {
   const auto passed = now - std::exchange(ticked_at_, now);
   if (passed <= kPause) return;
   const auto skipped = passed - kPause;
-  for (net::TimePoint* since : {&accepted_at_, &last_received_, &last_ping_, &stalled_since_, &short_since_}) {
+  for (net::TimePoint* since : {&accepted_at_, &last_sign_, &last_ping_, &stalled_since_, &short_since_}) {
     *since = std::min(*since + skipped, now);
   }
 }

@@ -19,7 +19,7 @@ using testing_server::HeldBackend;
 
 class Surroundings final : public server::Shared {
  public:
-  Surroundings(server::Backend& backend, const ServerOptions& options) : Shared(backend, options, 1) {
+  Surroundings(server::Backend& answers, const ServerOptions& options) : Shared(answers, options, 1) {
     limits.max_unfinished_total = std::uint64_t{1} << 30;
   }
   std::string status_json() const override { return "{}"; }
