@@ -6,12 +6,12 @@
 
 namespace simdrive::test {
 
-class Json::Parser {
+class JsonValue::Parser {
  public:
   explicit Parser(std::string_view text) : text_(text) {}
 
-  Json value() {
-    Json out;
+  JsonValue value() {
+    JsonValue out;
     switch (peek()) {
       case '{': {
         out.kind_ = Kind::object;
@@ -75,11 +75,11 @@ class Json::Parser {
     ++at_;
     return out;
   }
-  Json word() {
+  JsonValue word() {
     const std::size_t from = at_;
     while (at_ < text_.size() && std::string_view(",]} \t\r\n").find(text_[at_]) == std::string_view::npos) ++at_;
     const std::string word(text_.substr(from, at_ - from));
-    Json out;
+    JsonValue out;
     if (word == "null") return out;
     out.kind_ = word == "true" || word == "false" ? Kind::boolean : Kind::number;
     out.number_ = word == "true" ? 1 : word == "false" ? 0 : std::stoull(word);
@@ -90,25 +90,25 @@ class Json::Parser {
   std::size_t at_ = 0;
 };
 
-Json Json::parse(std::string_view text) {
+JsonValue JsonValue::parse(std::string_view text) {
   Parser parser(text);
-  Json out = parser.value();
+  JsonValue out = parser.value();
   parser.end();
   return out;
 }
 
-Json Json::wire_vectors(const std::string& name) {
+JsonValue JsonValue::wire_vectors(const std::string& name) {
   std::ifstream file(std::filesystem::path(SIMDRIVE_TEST_VECTORS) / "wire" / name, std::ios::binary);
   return parse(std::string(std::istreambuf_iterator<char>(file), {}));
 }
 
-const Json& Json::operator[](const std::string& name) const {
+const JsonValue& JsonValue::operator[](const std::string& name) const {
   const auto it = of(Kind::object).members_.find(name);
   if (it == members_.end()) throw std::runtime_error("the vectors lack " + name);
   return it->second;
 }
 
-Bytes Json::bytes() const {
+Bytes JsonValue::bytes() const {
   Bytes out;
   if (kind_ == Kind::text) {
     if (text_.size() % 2 != 0) throw std::runtime_error("half a byte");

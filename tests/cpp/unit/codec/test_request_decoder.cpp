@@ -10,7 +10,7 @@
 namespace simdrive::codec {
 namespace {
 
-using test::Json;
+using test::JsonValue;
 
 Bytes owned(BytesView view) { return {view.begin(), view.end()}; }
 
@@ -69,8 +69,8 @@ TEST(RequestDecoder, VectorsOfTheRealDecoder) {
   RequestDecoder decoder;  // one for all, so that nothing of one request may show in the next
   std::size_t accepted = 0;
   std::size_t refused = 0;
-  const Json vectors = Json::wire_vectors("bitcode_decode.json");
-  for (const Json& v : vectors.list()) {
+  const JsonValue vectors = JsonValue::wire_vectors("bitcode_decode.json");
+  for (const JsonValue& v : vectors.list()) {
     const std::string& type = v["type"].text();
     if (!is_request(type)) continue;
     const Bytes in = v["hex"].bytes();
@@ -115,8 +115,8 @@ TEST(RequestDecoder, VectorsOfTheRealEncoderAndWhatIsLeftOfThemWhenBytesChange) 
   RequestDecoder decoder;
   std::uint32_t seed = 5;
   std::size_t tried = 0;
-  const Json vectors = Json::wire_vectors("bitcode_encode.json");
-  for (const Json& v : vectors.list()) {
+  const JsonValue vectors = JsonValue::wire_vectors("bitcode_encode.json");
+  for (const JsonValue& v : vectors.list()) {
     const std::string& type = v["type"].text();
     if (!is_request(type) || !v["encoded"].has("hex")) continue;
     Bytes in = v["encoded"]["hex"].bytes();

@@ -13,10 +13,10 @@
 namespace simdrive::rpc {
 namespace {
 
-using test::Json;
+using test::JsonValue;
 
-Dialect dialect_of(const Json& v) { return v["dialect"].number() == 13 ? Dialect::d13 : Dialect::d21; }
-std::uint64_t method_of(const Json& v) { return std::stoull(v["method_id"].text(), nullptr, 16); }
+Dialect dialect_of(const JsonValue& v) { return v["dialect"].number() == 13 ? Dialect::d13 : Dialect::d21; }
+std::uint64_t method_of(const JsonValue& v) { return std::stoull(v["method_id"].text(), nullptr, 16); }
 
 struct Read {
   std::vector<Got> run{};
@@ -101,14 +101,14 @@ Verdict judge(Dialect dialect, BytesView all) {
 }
 
 TEST(RequestVectors, RandomTrafficGivesTheRequestsThatRealServersRun) {
-  const Json vectors = Json::wire_vectors("frames_decode.json");
+  const JsonValue vectors = JsonValue::wire_vectors("frames_decode.json");
   std::size_t compared = 0;
   std::size_t refused = 0;
   std::size_t faults = 0;
-  for (const Json& v : vectors.list()) {
+  for (const JsonValue& v : vectors.list()) {
     const std::string& note = v["note"].text();
     std::vector<Bytes> messages;
-    for (const Json& m : v["messages"].list()) messages.push_back(m.bytes());
+    for (const JsonValue& m : v["messages"].list()) messages.push_back(m.bytes());
     const Dialect dialect = dialect_of(v);
     const Verdict verdict = judge(dialect, joined(messages));
     const Read got = read_all(dialect, messages, ~std::size_t{0});
@@ -127,7 +127,7 @@ TEST(RequestVectors, RandomTrafficGivesTheRequestsThatRealServersRun) {
     for (const std::uint32_t id : got.refused) EXPECT_TRUE(verdict.only_in_end.contains(id)) << note;
     refused += got.refused.size();
     std::vector<Got> want;
-    for (const Json& r : v["server"]["requests"].list()) {
+    for (const JsonValue& r : v["server"]["requests"].list()) {
       const auto id = static_cast<std::uint32_t>(r["request_id"].number());
       if (!verdict.only_in_end.contains(id)) want.push_back({id, method_of(r), r["args"].bytes(), ""});
     }
@@ -146,11 +146,11 @@ TEST(RequestVectors, RandomTrafficGivesTheRequestsThatRealServersRun) {
 }
 
 TEST(RequestVectors, RequestsOfTheRealEncoderAreReadAndRepliesOfTheRealEncoderAreWritten) {
-  const Json vectors = Json::wire_vectors("frames_encode.json");
-  for (const Json& v : vectors.list()) {
+  const JsonValue vectors = JsonValue::wire_vectors("frames_encode.json");
+  for (const JsonValue& v : vectors.list()) {
     for (const Dialect dialect : {Dialect::d13, Dialect::d21}) {
       const bool is13 = dialect == Dialect::d13;
-      const Json& frames = v[is13 ? "frames13" : "frames21"];
+      const JsonValue& frames = v[is13 ? "frames13" : "frames21"];
       const auto id = static_cast<std::uint32_t>(v["request_id"].number());
       std::vector<Bytes> written;
       if (v["what"].text() == "request") {
@@ -177,7 +177,7 @@ TEST(RequestVectors, RequestsOfTheRealEncoderAreReadAndRepliesOfTheRealEncoderAr
       }
       ASSERT_EQ(written.size(), frames.list().size());
       for (std::size_t i = 0; i < written.size(); ++i) {
-        const Json& want = frames.list()[i];
+        const JsonValue& want = frames.list()[i];
         if (want.has("hex")) {
           EXPECT_EQ(written[i], want["hex"].bytes());
           continue;
@@ -192,16 +192,16 @@ TEST(RequestVectors, RequestsOfTheRealEncoderAreReadAndRepliesOfTheRealEncoderAr
 
 TEST(RequestVectors, OddInputsOfRealServersHaveAnAnswerOrAnEnd) {
   // Stricter than they: what they ignore ends the connection. Answered by both are the same requests.
-  const Json vectors = Json::wire_vectors("server_behaviour.json");
-  for (const Json& v : vectors.list()) {
+  const JsonValue vectors = JsonValue::wire_vectors("server_behaviour.json");
+  for (const JsonValue& v : vectors.list()) {
     const std::string& name = v["name"].text();
     if (name == "text message") continue;  // not the reader's
     std::vector<Bytes> messages;
-    for (const Json& m : v["sent"].list()) messages.push_back(m.bytes());
+    for (const JsonValue& m : v["sent"].list()) messages.push_back(m.bytes());
     const Read got = read_all(dialect_of(v), messages, 1);
     const std::size_t answers = got.run.size() + got.refused.size();
     std::size_t received = 0;
-    for (const Json& m : v["received"].list()) {
+    for (const JsonValue& m : v["received"].list()) {
       received += m.bytes().at(12) == static_cast<std::uint8_t>(Kind::open) ? 1 : 0;
     }
     EXPECT_TRUE(got.fault || answers >= received) << name;
