@@ -201,7 +201,7 @@ class ServedSession {
   static constexpr std::size_t kConstant = std::size_t{8} << 20;
   static constexpr std::size_t kForEachByte = 256;
   // A short request can ask for very much: that is the client's memory, and time.
-  static constexpr std::size_t kMostHeard = std::size_t{8} << 20;
+  static constexpr std::size_t kMostHeard = std::size_t{16} << 20;
 
   std::size_t before_;
   Store store_;
