@@ -15,6 +15,8 @@ namespace {
 
 std::string_view view(boost::beast::string_view s) noexcept { return {s.data(), s.size()}; }
 
+constexpr const char* kTooLong = "the head of the request is too long";
+
 std::string lower(std::string_view s) {
   std::string out(s);
   std::transform(out.begin(), out.end(), out.begin(),
@@ -37,7 +39,8 @@ bool asks_for_web_socket(const Fields& fields) {
 
 }  // namespace
 
-HttpHead::HttpHead(const ServerSocketLimits& limits) : max_headers_(limits.max_headers) {
+HttpHead::HttpHead(const ServerSocketLimits& limits)
+    : max_bytes_(limits.max_header_bytes), max_headers_(limits.max_headers) {
   constexpr std::size_t kMost = std::numeric_limits<std::uint32_t>::max();
   parser_.header_limit(static_cast<std::uint32_t>(std::min(limits.max_header_bytes, kMost)));
   parser_.body_limit(boost::none);  // any body is refused
@@ -53,8 +56,10 @@ HttpHead::State HttpHead::add(BytesView bytes) {
   bytes_.insert(bytes_.end(), bytes.begin(), bytes.end());
   boost::system::error_code ec;
   parsed_ += parser_.put({bytes_.data() + parsed_, bytes_.size() - parsed_}, ec);
-  if (ec == http::error::header_limit) return refuse(431, "the head of the request is too long");
+  if (ec == http::error::header_limit) return refuse(431, kTooLong);
   if (ec && ec != http::error::need_more) return refuse(400, "the request is not valid HTTP: " + ec.message());
+  // The parser begins to count anew behind the start line, if that came by itself.
+  if ((parser_.is_header_done() ? parsed_ : bytes_.size()) > max_bytes_) return refuse(431, kTooLong);
   if (parser_.is_header_done()) return judge();
   // Of a start line that is too short the parser waits for the rest, even behind the end of the head.
   constexpr std::string_view kEnd = "\r\n\r\n";

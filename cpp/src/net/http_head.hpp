@@ -39,6 +39,7 @@ class HttpHead {
   State judge();
 
   boost::beast::http::request_parser<boost::beast::http::empty_body> parser_;
+  std::size_t max_bytes_;
   std::size_t max_headers_;
   std::vector<std::uint8_t> bytes_;
   std::size_t parsed_ = 0;

@@ -312,7 +312,7 @@ std::vector<std::string> run(const How& how, BytesView in, BytesView sizes) {
     if (how.end == 0) session.end_of_client();
     session.talk();
     if (how.end == 2) {
-      require(session.heard_end);
+      require(session.heard_end || session.full());
       session.end_of_client();
       session.talk();
     }

@@ -114,11 +114,12 @@ class ServedSession {
     return moved;
   }
 
-  /// The client receives what is there; whether anything was.
+  /// The client receives what is there; whether anything was. Once it is full() it takes no more.
   bool hear(std::size_t most = ~std::size_t{0}) {
     bool any = false;
+    if (full()) return false;
     std::array<std::uint8_t, 16384> piece;
-    while (most != 0) {
+    while (most != 0 && !full()) {
       net::IoPiece into = net::io_piece(piece.data(), std::min(piece.size(), most));
       const net::IoResult got = client_.receive({&into, 1});
       if (got.status == net::IoStatus::end) heard_end = true;
@@ -168,8 +169,8 @@ class ServedSession {
     session_.reset();
     require(service_.unfinished.load() == 0);
   }
+  [[nodiscard]] bool full() const { return heard.size() >= kMostHeard; }
   [[nodiscard]] bool dead() const { return session_->dead(); }
-  [[nodiscard]] bool waits_for_work() const { return host_.done != 0; }
 
   Bytes heard;
   bool heard_end = false;
@@ -199,6 +200,8 @@ class ServedSession {
 
   static constexpr std::size_t kConstant = std::size_t{8} << 20;
   static constexpr std::size_t kForEachByte = 256;
+  // A short request can ask for very much: that is the client's memory, and time.
+  static constexpr std::size_t kMostHeard = std::size_t{16} << 20;
 
   std::size_t before_;
   Store store_;

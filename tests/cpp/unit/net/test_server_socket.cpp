@@ -125,6 +125,19 @@ TEST(ServerSocketTest, RefusesWhatIsNoUpgrade) {
   }
 }
 
+TEST(ServerSocketTest, AHeadInPiecesIsNoLonger) {
+  const std::size_t start_line = kUpgrade.find("\r\n") + 2;
+  for (const std::size_t first : {kUpgrade.size(), start_line, start_line + 10}) {
+    for (const bool fits : {true, false}) {
+      ServerEnd e({.max_header_bytes = kUpgrade.size() - (fits ? 0 : 1)});
+      e.say(kUpgrade.substr(0, first));
+      if (first != kUpgrade.size()) e.say(kUpgrade.substr(first));
+      EXPECT_EQ(e.openings, fits ? 1 : 0);
+      EXPECT_TRUE(e.heard().starts_with(fits ? "HTTP/1.1 101 " : "HTTP/1.1 431 "));
+    }
+  }
+}
+
 TEST(ServerSocketTest, TheOwnerAnswers) {
   for (const std::string method : {"GET", "HEAD"}) {
     ServerEnd e;
