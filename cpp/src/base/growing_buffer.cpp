@@ -37,9 +37,6 @@ std::uint8_t* grow_large(std::uint8_t* data, std::size_t size, std::size_t capac
   // To copy into warm memory is cheaper than to have the system find as many new pages; what is left behind is warm for
   // the next one.
   void* pages = Reaper::of_process().reuse(wanted);
-  // What is too long to be kept warm comes in huge pages, as far as there are any: there are fewer to be found.
-  const bool huge = wanted > kWarm && capacity <= kWarm;
-  if (pages == nullptr && huge) pages = map_huge_pages(wanted);
   if (pages == nullptr && capacity >= GrowingBuffer::kPages) {
     if (void* grown = grow_pages(data, capacity, wanted)) return static_cast<std::uint8_t*>(grown);
   }

@@ -17,25 +17,34 @@ Error at(std::size_t index, const char* what, Error error) {
   return error;
 }
 
+// A Result is dear to return for each item of a batch that is in order.
+inline bool fits_key(BytesView key, const Options& options) noexcept { return key.size() <= options.max_key_size; }
+
+inline bool fits_payload(BytesView payload, const Options& options) noexcept {
+  return payload.size() > 1 ? payload.size() <= options.max_value_size
+                            : options.max_value_size != 0 && !payload.empty() && payload[0] != 0;
+}
+
 }  // namespace
 
 Result<void> check_key(BytesView key, const Options& options) {
-  if (key.size() <= options.max_key_size) return {};
+  if (fits_key(key, options)) return {};
   return Error{Errc::invalid_key, "the key has " + bytes_more_than(key.size(), "max_key_size", options.max_key_size)};
 }
 
 Result<void> check_payload(BytesView payload, const Options& options) {
+  if (fits_payload(payload, options)) return {};
   if (payload.empty()) return Error{Errc::invalid_value, "the value is empty"};
   if (payload.size() == 1 && payload[0] == 0) {
     return Error{Errc::invalid_value, "the value is the single byte 00, which marks a deleted key"};
   }
-  if (payload.size() <= options.max_value_size) return {};
   return Error{Errc::invalid_value,
                "the value has " + bytes_more_than(payload.size(), "max_value_size", options.max_value_size)};
 }
 
 Result<void> check_keys(std::span<const BytesView> keys, const Options& options) {
   for (std::size_t i = 0; i < keys.size(); ++i) {
+    if (fits_key(keys[i], options)) continue;
     if (auto r = check_key(keys[i], options); !r) return at(i, "key", std::move(r).error());
   }
   return {};
@@ -43,6 +52,7 @@ Result<void> check_keys(std::span<const BytesView> keys, const Options& options)
 
 Result<void> check_entries(std::span<const KeyValue> entries, const Options& options) {
   for (std::size_t i = 0; i < entries.size(); ++i) {
+    if (fits_key(entries[i].key, options) && fits_payload(entries[i].payload, options)) continue;
     auto ok = check_key(entries[i].key, options);
     if (ok) ok = check_payload(entries[i].payload, options);
     if (!ok) return at(i, "item", std::move(ok).error());

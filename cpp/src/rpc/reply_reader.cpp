@@ -14,7 +14,8 @@ MutableBytes ReplyReader::need() {
     Stream& s = streams_[stream_];
     if (s.in_payload && s.sink && frame_.kind != static_cast<std::uint8_t>(Kind::end)) {
       const MutableBytes d = s.sink->direct();
-      if (!d.empty()) {
+      // Short values are copied, many from one read: one of its own for each costs more.
+      if (d.size() >= std::min<std::uint64_t>(kBounce, frame_left_) && !d.empty()) {
         direct_ = s.sink;
         return d.first(static_cast<std::size_t>(std::min<std::uint64_t>(d.size(), frame_left_)));
       }

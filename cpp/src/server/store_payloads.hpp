@@ -48,6 +48,7 @@ class StorePayloads final : public Payloads {
   [[nodiscard]] Result<void> read_one();
   [[nodiscard]] Result<void> read_many();
   [[nodiscard]] Result<Window> read_window(std::uint64_t begin, std::span<const Wanted> wanted);
+  [[nodiscard]] bool describe_plain(const Window& window, std::uint64_t offset, std::size_t i) noexcept;
   [[nodiscard]] Result<void> describe(const Window& window, std::uint64_t offset, std::size_t i);
   [[nodiscard]] Result<void> find_start(const Window& window, std::uint8_t last_byte, store::Record& record);
   void keep(const Window& window, std::span<const Wanted> wanted) noexcept;

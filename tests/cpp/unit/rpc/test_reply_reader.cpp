@@ -22,6 +22,7 @@ constexpr std::size_t kNever = ~std::size_t{0};
 struct Sink final : ReplySink {
   std::size_t size = kNever;         // of the body; kNever: whatever comes until End
   std::size_t direct_from = kNever;  // from here on bytes may be received in place
+  std::size_t direct_most = kNever;  // at a time, as where one value of a batch ends
   std::size_t block_at = kNever;     // holds up once
   std::size_t fail_at = kNever;      // refuses bytes from here on
   bool refuses = false;              // is dropped when it blocks
@@ -62,7 +63,7 @@ struct Sink final : ReplySink {
     touch();
     if (until_end() || taken < direct_from || taken >= size) return {};
     make_room(size);
-    return MutableBytes(body).subspan(taken);
+    return MutableBytes(body).subspan(taken, std::min(direct_most, size - taken));
   }
   void commit(std::size_t n) override {
     touch();
@@ -304,6 +305,27 @@ TEST_P(ReplyReaderTest, LargeValueLandsDirectly) {
   ASSERT_TRUE(d.feed(encode(GetParam(), reply(value, 0, 1, pattern(kHead + kValue, value)))).ok());
   EXPECT_GE(calls.sinks[value].taken_directly, kValue - ReplyReader::kBounce);
   EXPECT_EQ(calls.sinks[value].body, pattern(kHead + kValue, value));
+}
+
+TEST_P(ReplyReaderTest, ShortValuesAreReceivedTogether) {
+  constexpr std::size_t kShort = 100;
+  constexpr std::size_t kBody = kHead + 20'000;
+  Calls calls;
+  Sink& sink = calls.sinks[value];
+  sink.size = kBody;
+  sink.direct_from = kHead;
+  sink.direct_most = kShort;
+  Driver d(GetParam(), calls);
+  const Bytes stream = encode(GetParam(), reply(value, 0, 1, pattern(kBody, value)));
+  std::size_t reads = 0;
+  for (BytesView in = stream; !in.empty(); ++reads) {
+    const std::size_t n = std::min(d.reader.need().size(), in.size());
+    ASSERT_TRUE(d.feed(in.first(n)).ok());
+    in = in.subspan(n);
+  }
+  EXPECT_LE(reads, stream.size() / ReplyReader::kBounce + 2);
+  EXPECT_EQ(sink.body, pattern(kBody, value));
+  EXPECT_TRUE(sink.good);
 }
 
 TEST_P(ReplyReaderTest, EveryPrefixLeavesNoCallEndedTwice) {
