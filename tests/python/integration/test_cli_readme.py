@@ -22,6 +22,8 @@ PRINTED = {
     "simdrive exists": "true",
     "simdrive --url notes.bin get shopping": "milk",
 }
+# Shown in other sections, and run by test_cli_serve.
+ELSEWHERE = {"demo", "serve"}
 # What they tell besides.
 NOTE = re.compile(r"simdrive: (?:m?get|m?put|export|import) .*(?:written to|stored|a new store)")
 
@@ -42,7 +44,9 @@ def commands() -> str:
 
 def test_every_command_is_shown() -> None:
     shown = re.sub(r" #.*", "", commands())
-    assert set(re.findall(r"\bsimdrive (?:--(?:timeout|url) \S+ )?([a-z]+)", shown)) == set(cli.commands)
+    assert set(re.findall(r"\bsimdrive (?:--(?:timeout|url) \S+ )?([a-z]+)", shown)) == set(cli.commands) - ELSEWHERE
+    text = README.read_text(encoding="utf-8")
+    assert all(f"simdrive {name}" in text for name in ELSEWHERE)
 
 
 @pytest.mark.skipif(os.name == "nt" or shutil.which("bash") is None, reason="no bash")
