@@ -293,18 +293,19 @@ def test_memory_comes_back() -> None:
 
 @on_linux
 def test_parts_come_back_with_the_last() -> None:
-    value = make_value(data_of(32 * MIB))
+    data = data_of(32 * MIB)  # here, so that nothing else comes and goes while memory is counted
+    value = make_value(data)
     parts = [value[i * MIB : (i + 1) * MIB] for i in range(32)]
     del value
     full = resident_bytes()
     last = parts.pop()
     parts.clear()
-    other = make_value(data_of(32 * MIB))  # freed after what was given before, had there been anything
+    other = make_value(data)  # freed after what was given before, had there been anything
     more = resident_bytes()
     del other
     wait_until(lambda: resident_bytes() < more - 24 * MIB, timeout=10, what="32 MiB come back")
     assert resident_bytes() > full - 8 * MIB
-    assert last == data_of(32 * MIB)[-MIB:]
+    assert last == data[-MIB:]
     del last
     wait_until(lambda: resident_bytes() < full - 24 * MIB, timeout=10, what="32 MiB come back")
 
