@@ -217,12 +217,10 @@ def begin_log(settings: Settings) -> None:
     """The server's log on standard error: warnings and errors with --quiet, everything with --verbose."""
     import logging  # here, and not for every command: it takes longer than most
 
-    class Lines(logging.Formatter):
-        def format(self, record: logging.LogRecord) -> str:
-            return line_of(record, as_json=settings.json)
-
+    lines = logging.Formatter()
+    lines.format = lambda record: line_of(record, as_json=settings.json)  # type: ignore[method-assign]
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(Lines())
+    handler.setFormatter(lines)
     logger = logging.getLogger("simdrive.server")
     logger.handlers[:] = [handler]
     logger.propagate = False
