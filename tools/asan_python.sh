@@ -50,6 +50,7 @@ sanitized=(env "LD_PRELOAD=$preload" PYTHONMALLOC=malloc
   "ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=0:allocator_may_return_null=1:strict_string_checks=1}"
   "UBSAN_OPTIONS=${UBSAN_OPTIONS:-halt_on_error=1:print_stacktrace=1}"
   "SIMDRIVE_TEST_SLACK=${SIMDRIVE_TEST_SLACK:-0.5}"
+  "SIMDRIVE_STORE_EXAMPLES=${SIMDRIVE_STORE_EXAMPLES:-40}"
   "$folder/venv/bin/python")
 # Memory that cannot be had is an error that tests look at, not the end. No instrumentation would pass everything.
 run "${sanitized[@]}" -c 'import pathlib, simdrive._core as core

@@ -153,7 +153,7 @@ class StoreMachine(RuleBasedStateMachine):
 
 TestStoreMachine = StoreMachine.TestCase
 TestStoreMachine.settings = settings(
-    max_examples=int(os.environ.get("SIMDRIVE_STORE_EXAMPLES", "40")),
+    max_examples=int(os.environ.get("SIMDRIVE_STORE_EXAMPLES", "200")),
     stateful_step_count=40,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
