@@ -68,7 +68,7 @@ struct Options {
   std::uint64_t max_inflight_bytes = std::uint64_t{256} << 20;
   /// "auto", "d13" or "d21": the frame dialect that the server must speak.
   std::string wire = "auto";
-  Retry retry;
+  Retry retry{};
   /// Longest random wait before the first reconnect after the server ended the connection: its other clients lost
   /// theirs in the same moment.
   double reconnect_spread = 1.0;
