@@ -25,14 +25,16 @@ Result<SalvageReport> salvage(ByteSource& source, const SalvageOptions& options,
   std::vector<Candidate> batch;
   std::vector<Record> found;
   std::uint64_t free_below = high;  // what lies at or behind it belongs to records already found, or to none
+  std::uint64_t linked = high;  // where the record found last says that the one before it ends: no checksum covers it
   Result<void> failed;
   const auto take = [&](const Candidate& each) {
     const bool tombstone = each.offset - each.start == 1 && each.trailer.checksum == kTombstoneChecksum;
     found.push_back({.offset = each.offset, .start = each.start, .trailer = each.trailer, .tombstone = tombstone});
     report.tombstones += tombstone ? 1 : 0;
     report.payload_bytes += each.offset - each.start;
-    report.lost_bytes += free_below - each.tail();
-    free_below = each.trailer.prev;
+    report.lost_bytes += linked - std::min(linked, each.tail());
+    free_below = each.start;
+    linked = each.trailer.prev;
   };
   for (std::size_t limit = 64; !scan.done(); limit = next_batch(limit)) {
     batch.clear();
@@ -68,7 +70,7 @@ Result<SalvageReport> salvage(ByteSource& source, const SalvageOptions& options,
     limit = 64 / 16;
     if (auto given = sink(found); !given.ok()) return std::move(given.error());
   }
-  if (free_below > options.from) report.lost_bytes += free_below - options.from;
+  if (linked > options.from) report.lost_bytes += linked - options.from;
   return report;
 }
 

@@ -137,6 +137,22 @@ TEST(Salvage, FindsRecordsOnBothSidesOfDamage) {
   EXPECT_EQ(part.size(), 3U);
 }
 
+// No checksum covers a link. One that is wrong, but leads to the same start, must not hide the record before it.
+TEST(Salvage, AWrongLinkIntoTheRecordBeforeHidesNothing) {
+  for (const int wrong : {-1, -16, 1, 9}) {
+    SCOPED_TRACE(wrong);
+    StoreBuilder store;
+    store.value(1, 20).value(2, 27).value(3, 64).value(4, 5);
+    const std::uint64_t before = store.tails[2];  // of the second record
+    const std::uint64_t link = before + static_cast<std::uint64_t>(wrong);
+    ASSERT_EQ(store::align_up(link, 64), store.starts[2]);
+    store_le(store.bytes.data() + store.tails[3] - 12, link);
+    const std::vector<store::Record> found = salvaged(store.bytes);
+    ASSERT_EQ(found.size(), 4U);
+    for (std::size_t i = 0; i < 4; ++i) EXPECT_EQ(found[3 - i].start, store.starts[i]);
+  }
+}
+
 TEST(Salvage, WhatLiesInAnIntactPayloadIsNoRecord) {
   const Bytes inner = build_store(5, 20).bytes;
   StoreBuilder store;
