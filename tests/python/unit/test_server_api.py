@@ -232,18 +232,18 @@ def test_a_log_handler_may_stop_the_server(store: simdrive.MemoryStore) -> None:
     class Stopper(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             if getattr(record, "event", "") == "connected":
-                server.stop(timeout=30)
+                stopped.stop(timeout=30)
 
     logger = logging.getLogger("simdrive.server")
     level, handler = logger.level, Stopper()
     logger.addHandler(handler)
     logger.setLevel(logging.DEBUG)
     try:
-        with Server(store) as server:
+        with Server(store) as stopped:
             with contextlib.suppress(simdrive.SimdriveError):  # it may be stopped before the client is ready
-                simdrive.connect(server.url).close()
-            assert server.wait(30)
-        assert not server.running
+                simdrive.connect(stopped.url).close()
+            assert stopped.wait(30)
+        assert not stopped.running
     finally:
         logger.setLevel(level)
         logger.removeHandler(handler)
