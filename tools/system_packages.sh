@@ -7,15 +7,16 @@
 #     clang      clang 19 with the runtime of libFuzzer
 #     emulation  what tools/emulate.sh needs
 #     proofs     what tools/prove.sh --all needs beside build and emulation
+#     ccache     ccache, which only saves time: where it cannot be had, this says so and is no failure
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . tools/dry_run.sh
 if [ $# -eq 0 ]; then
-  echo "usage: tools/system_packages.sh [--dry-run] build|clang|emulation|proofs ..." >&2
+  echo "usage: tools/system_packages.sh [--dry-run] build|clang|emulation|proofs|ccache ..." >&2
   exit 2
 fi
 
-packages=()
+packages=() optional=()
 need() {  # need PACKAGE TEST...: the package, unless the test passes
   local package=$1
   shift
@@ -59,17 +60,24 @@ for group; do
       need llvm-19 on_path llvm-strip-19
       need maven on_path mvn
       ;;
+    ccache) if [ -n "$dry_run" ] || ! on_path ccache >/dev/null; then optional+=(ccache); fi ;;
     *)
-      echo "system_packages: no group '$group'; there are: build, clang, emulation, proofs" >&2
+      echo "system_packages: no group '$group'; there are: build, clang, emulation, proofs, ccache" >&2
       exit 2 ;;
   esac
 done
-[ ${#packages[@]} -eq 0 ] && exit 0
+[ $((${#packages[@]} + ${#optional[@]})) -eq 0 ] && exit 0
 if [ -z "$dry_run" ] && ! command -v apt-get >/dev/null; then
+  [ ${#optional[@]} -eq 0 ] || echo "system_packages: without apt, goes on without ${optional[*]}"
+  [ ${#packages[@]} -eq 0 ] && exit 0
   echo "system_packages: without apt, please install by hand what these Debian packages hold: ${packages[*]}" >&2
   exit 1
 fi
 as_root=(env DEBIAN_FRONTEND=noninteractive)
 [ "$(id -u)" -eq 0 ] || as_root=(sudo "${as_root[@]}")
-run "${as_root[@]}" apt-get update -qq
-run "${as_root[@]}" apt-get install -y -qq --no-install-recommends "${packages[@]}"
+install=("${as_root[@]}" apt-get install -y -qq --no-install-recommends)
+run "${as_root[@]}" apt-get update -qq || [ ${#packages[@]} -eq 0 ]
+[ ${#packages[@]} -eq 0 ] || run "${install[@]}" "${packages[@]}"
+if [ ${#optional[@]} -ne 0 ]; then
+  run "${install[@]}" "${optional[@]}" || echo "system_packages: goes on without ${optional[*]}"
+fi

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-from importlib import metadata
 from typing import Any
 
 import report
@@ -68,15 +66,8 @@ def table(results: Results) -> list[str]:
 
 def facts() -> dict[str, Any]:
     machine = report.machine()
-    versions = {package: installed(package) for package in PACKAGES}
+    versions = {package: report.installed(package) for package in PACKAGES}
     return {**machine, "server": SERVER_VERSION, "real_server": machine["server"], "packages": versions}
-
-
-def installed(package: str) -> str:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return "not installed"
 
 
 def text(results: Results, facts: dict[str, Any]) -> str:
@@ -86,25 +77,10 @@ def text(results: Results, facts: dict[str, Any]) -> str:
         f"{facts['cpu']}, load {facts['load']}",
         *(f"  {name:<20} {spec.note}" for name, spec in PEERS.items()),
         *table(results),
-        "",
-        "gates",
-        *(gate.line() for gate in gates(results)),
+        *report.ending(results, gates(results)),
     ]
-    failed = [
-        f"  FAILED {peer}, section {section}, {why}"
-        for section, peers in results.failures.items()
-        for peer, why in peers.items()
-    ]
-    if failed:
-        lines += ["", "failures", *failed]
-    if results.notes:
-        lines += ["", "notes", *(f"  {note}" for note in results.notes)]
     return "\n".join(lines)
 
 
 def document(results: Results, facts: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "facts": facts,
-        "gates": [{**dataclasses.asdict(gate), "status": gate.status} for gate in gates(results)],
-        **report.figures(results),
-    }
+    return report.as_document(results, facts, gates(results))

@@ -12,13 +12,9 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import os
-import shutil
-import signal
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -28,8 +24,8 @@ import scaling_chart
 from async_peers import PEERS, SERVER_VERSION, AsyncTools, build_rust_client, default_server
 from async_sections import SECTIONS, AsyncStage
 from peers import Tools
-from processes import PeerError, Placement, build_native, cache_dir, real_python
-from round_trip import chosen, leave, sweep
+from processes import PeerError, Placement, build_native, real_python
+from running import chosen, exit_with, run_rounds, scratch_folder, write_json
 from sections import Results
 
 
@@ -63,31 +59,18 @@ def arguments() -> argparse.Namespace:
 
 
 def run(options: argparse.Namespace, tools: AsyncTools, results: Results) -> None:
-    for rnd in range(options.rounds):
-        for name in options.sections:
-            began = time.monotonic()
-            stage = AsyncStage(name, rnd, tools, results, options.peers, options.quick)
-            try:
-                SECTIONS[name](stage)
-            finally:
-                stage.close()
-            took = time.monotonic() - began
-            load = os.getloadavg()[0]
-            print(f"round {rnd + 1} {name}: {took:.1f} s, load {load:.1f}", file=sys.stderr, flush=True)
+    def one(section: str, rnd: int) -> None:
+        with contextlib.closing(AsyncStage(section, rnd, tools, results, options.peers, options.quick)) as stage:
+            SECTIONS[section](stage)
+
+    run_rounds(options.rounds, options.sections, results, one)
 
 
 def main() -> int:
     options = arguments()
     started = time.monotonic()
-    signal.signal(signal.SIGTERM, leave)
-    signal.signal(signal.SIGHUP, leave)
     results = Results()
-    with contextlib.ExitStack() as stack:
-        base = cache_dir() / "bench"
-        base.mkdir(parents=True, exist_ok=True)
-        sweep(base)
-        scratch = Path(tempfile.mkdtemp(prefix=f"run.{os.getpid()}.", dir=base))
-        stack.callback(shutil.rmtree, scratch, ignore_errors=True)
+    with scratch_folder() as scratch:
         native = None
         if "native+nd" in options.peers:
             try:
@@ -101,7 +84,7 @@ def main() -> int:
     facts["seconds"] = round(time.monotonic() - started, 1)
     print(report.text(results, facts))
     if options.json:
-        options.json.write_text(json.dumps(report.document(results, facts), indent=1) + "\n", encoding="ascii")
+        write_json(options.json, report.document(results, facts))
     if options.chart:
         print(f"chart: {scaling_chart.write(results, options.chart, facts) or 'nothing to draw'}")
     passed = all(gate.status == "PASS" for gate in report.gates(results))
@@ -109,9 +92,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except (PeerError, subprocess.SubprocessError) as error:
-        sys.exit(f"async_round_trip: {error}")
+    exit_with(main, "async_round_trip")

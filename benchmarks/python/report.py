@@ -156,17 +156,20 @@ def _row(results: Results, section: str, metric: str, name: str) -> str:
 
 
 def text(results: Results, facts: dict[str, Any]) -> str:
-    gates = Gates(results)
     lines = [
         "simdrive round trip, medians of the rounds ('x PEER': times better than PEER, median of the rounds' ratios)",
         f"server {SERVER_VERSION}, real client {REAL_CLIENT_VERSION}, simdrive {facts['simdrive']}",
         f"pin {facts['pin']}, {facts['rounds']} complete rounds, {facts['cpu']}, load {facts['load']}",
         *(f"  {name:<12} {spec.note}" for name, spec in PEERS.items()),
         *table(results),
-        "",
-        "gates",
-        *(gate.line() for gate in gates.all),
+        *ending(results, Gates(results).all),
     ]
+    return "\n".join(lines)
+
+
+def ending(results: Results, gates: Sequence[Gate]) -> list[str]:
+    """The lines about gates, failures and notes."""
+    lines = ["", "gates", *(gate.line() for gate in gates)]
     failed = [
         f"  FAILED {peer}, section {section}, {why}"
         for section, peers in results.failures.items()
@@ -176,7 +179,14 @@ def text(results: Results, facts: dict[str, Any]) -> str:
         lines += ["", "failures", *failed]
     if results.notes:
         lines += ["", "notes", *(f"  {note}" for note in results.notes)]
-    return "\n".join(lines)
+    return lines
+
+
+def installed(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"
 
 
 def machine() -> dict[str, Any]:
@@ -185,15 +195,11 @@ def machine() -> dict[str, Any]:
     if cpuinfo.exists():
         names = [x for x in cpuinfo.read_text(encoding="utf-8").splitlines() if x.startswith("model name")]
         cpu = names[0].split(":", 1)[1].strip() if names else cpu
-    try:
-        version = metadata.version("simdrive")
-    except metadata.PackageNotFoundError:
-        version = "not installed"
     return {
         "cpu": f"{cpu}, {os.cpu_count()} cores",
         "kernel": platform.release(),
         "python": sys.version.split()[0],
-        "simdrive": version,
+        "simdrive": installed("simdrive"),
         "server": SERVER_VERSION,
         "real_client": REAL_CLIENT_VERSION,
         "load": " ".join(f"{x:.1f}" for x in os.getloadavg()),
@@ -209,8 +215,12 @@ def figures(results: Results) -> dict[str, Any]:
 
 
 def document(results: Results, facts: dict[str, Any]) -> dict[str, Any]:
-    gates = [{**dataclasses.asdict(gate), "status": gate.status} for gate in Gates(results).all]
-    return {"facts": facts, "gates": gates, **figures(results)}
+    return as_document(results, facts, Gates(results).all)
+
+
+def as_document(results: Results, facts: dict[str, Any], gates: Sequence[Gate]) -> dict[str, Any]:
+    judged = [{**dataclasses.asdict(gate), "status": gate.status} for gate in gates]
+    return {"facts": facts, "gates": judged, **figures(results)}
 
 
 def _medians(rounds: dict[int, Fields]) -> Fields:

@@ -10,30 +10,16 @@ Run it with the interpreter that has simdrive. See benchmarks/README.md for what
 from __future__ import annotations
 
 import argparse
-import contextlib
-import json
 import os
-import shutil
-import signal
-import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
-from types import FrameType
 
 import chart
 import report
 from peers import PEERS, Tools
-from processes import (
-    SERVER_VERSION,
-    PeerError,
-    Placement,
-    build_native,
-    cache_dir,
-    default_server,
-    real_python,
-)
+from processes import SERVER_VERSION, PeerError, Placement, build_native, default_server, real_python
+from running import chosen, exit_with, run_rounds, scratch_folder, write_json
 from sections import SECTIONS, Results, record_requests, stage
 
 BUDGET_S = 500.0
@@ -68,69 +54,33 @@ def arguments() -> argparse.Namespace:
     return options
 
 
-def chosen(parser: argparse.ArgumentParser, what: str, text: str, known: object) -> list[str]:
-    names = [name for name in text.split(",") if name]
-    for name in names:
-        if name not in list(known):  # type: ignore[call-overload]
-            parser.error(f"no {what} named {name}")
-    return names
+def run(options: argparse.Namespace, tools: Tools, results: Results) -> int:
+    def one(section: str, rnd: int) -> None:
+        with stage(section, rnd, tools, results, options.peers, options.quick) as opened:
+            SECTIONS[section](opened)
 
-
-def leave(number: int, _: FrameType | None) -> None:
-    raise SystemExit(128 + number)  # runs every finally, and so stops every server
-
-
-def sweep(base: Path) -> None:
-    """Removes what a killed run could not: its folder carries its process id."""
-    for folder in base.glob("run.*.*"):
-        owner = folder.name.split(".")[1]
-        if not Path("/proc", owner).exists():
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def run_sections(options: argparse.Namespace, tools: Tools, results: Results, started: float) -> int:
-    """Runs the rounds; the number of complete ones."""
-    for rnd in range(options.rounds):
-        for section in options.sections:
-            if time.monotonic() - started > options.budget:
-                results.note(f"time budget of {options.budget:.0f} s used up in round {rnd + 1}, at {section}")
-                return rnd
-            began = time.monotonic()
-            with stage(section, rnd, tools, results, options.peers, options.quick) as opened:
-                SECTIONS[section](opened)
-            took = time.monotonic() - began
-            load = os.getloadavg()[0]
-            print(f"round {rnd + 1} {section}: {took:.1f} s, load {load:.1f}", file=sys.stderr, flush=True)
-    return int(options.rounds)
+    return run_rounds(options.rounds, options.sections, results, one, options.budget)
 
 
 def main() -> int:
     options = arguments()
     started = time.monotonic()
-    signal.signal(signal.SIGTERM, leave)
-    signal.signal(signal.SIGHUP, leave)
     results = Results()
-    with contextlib.ExitStack() as stack:
-        base = cache_dir() / "bench"
-        base.mkdir(parents=True, exist_ok=True)
-        sweep(base)
-        scratch = Path(tempfile.mkdtemp(prefix=f"run.{os.getpid()}.", dir=base))
-        stack.callback(shutil.rmtree, scratch, ignore_errors=True)
+    with scratch_folder() as scratch:
         recordings = scratch / "recorded"
         recordings.mkdir()
         python = real_python(options.real_python)
         tools = Tools(options.server, build_native(), recordings, python, Placement(options.pin), scratch)
-        began = time.monotonic()  # making the environment is paid once and is not part of the budget
         try:
             record_requests(tools, options.sections)
         except PeerError as error:
             results.note(f"nothing recorded, so no replay: {error}")
-        complete = run_sections(options, tools, results, began)
+        complete = run(options, tools, results)
     facts = {**report.machine(), "pin": options.pin, "rounds": complete, "argv": sys.argv[1:], "quick": options.quick}
     facts["seconds"] = round(time.monotonic() - started, 1)
     print(report.text(results, facts))
     if options.json:
-        options.json.write_text(json.dumps(report.document(results, facts), indent=1) + "\n", encoding="ascii")
+        write_json(options.json, report.document(results, facts))
     if options.chart:
         title = f"simdrive round trip, p50, server {SERVER_VERSION}, pin {options.pin}, {complete} rounds"
         print(f"chart: {chart.write(results, options.chart, title) or 'nothing to draw'}")
@@ -139,9 +89,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except (PeerError, subprocess.SubprocessError) as error:
-        sys.exit(f"round_trip: {error}")
+    exit_with(main, "round_trip")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-from importlib import metadata
 from typing import Any
 
 import report
@@ -83,14 +81,7 @@ def table(results: Results) -> list[str]:
 
 
 def facts() -> dict[str, Any]:
-    return {**report.machine(), "packages": {package: installed(package) for package in PACKAGES}}
-
-
-def installed(package: str) -> str:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return "not installed"
+    return {**report.machine(), "packages": {package: report.installed(package) for package in PACKAGES}}
 
 
 def text(results: Results, facts: dict[str, Any]) -> str:
@@ -101,25 +92,10 @@ def text(results: Results, facts: dict[str, Any]) -> str:
         f"pin {facts['pin']}, {facts['rounds']} rounds, {facts['cpu']}, load {facts['load']}, {facts['seconds']} s",
         *(f"  {name:<12} {spec.note}" for name, spec in PEERS.items()),
         *table(results),
-        "",
-        "gates",
-        *(gate.line() for gate in gates(results)),
+        *report.ending(results, gates(results)),
     ]
-    failed = [
-        f"  FAILED {peer}, section {section}, {why}"
-        for section, peers in results.failures.items()
-        for peer, why in peers.items()
-    ]
-    if failed:
-        lines += ["", "failures", *failed]
-    if results.notes:
-        lines += ["", "notes", *(f"  {note}" for note in results.notes)]
     return "\n".join(lines)
 
 
 def document(results: Results, facts: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "facts": facts,
-        "gates": [{**dataclasses.asdict(gate), "status": gate.status} for gate in gates(results)],
-        **report.figures(results),
-    }
+    return report.as_document(results, facts, gates(results))

@@ -12,21 +12,16 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import os
 import resource
-import shutil
-import signal
-import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
 import chart
 import server_report as report
-from processes import SERVER_VERSION, PeerError, Placement, build_native, cache_dir, default_server, real_python
-from round_trip import chosen, leave, sweep
+from processes import SERVER_VERSION, Placement, build_native, default_server, real_python
+from running import chosen, exit_with, run_rounds, scratch_folder, write_json
 from sections import Results
 from server_peers import PEERS, PairTools
 from server_sections import SECTIONS, PairStage, record_connections
@@ -68,32 +63,19 @@ def allow_descriptors() -> None:
 
 
 def run(options: argparse.Namespace, tools: PairTools, results: Results) -> None:
-    for rnd in range(options.rounds):
-        for name in options.sections:
-            began = time.monotonic()
-            stage = PairStage(name, rnd, tools, results, options.peers, options.quick)
-            try:
-                SECTIONS[name](stage)
-            finally:
-                stage.close()
-            took = time.monotonic() - began
-            load = os.getloadavg()[0]
-            print(f"round {rnd + 1} {name}: {took:.1f} s, load {load:.1f}", file=sys.stderr, flush=True)
+    def one(section: str, rnd: int) -> None:
+        with contextlib.closing(PairStage(section, rnd, tools, results, options.peers, options.quick)) as stage:
+            SECTIONS[section](stage)
+
+    run_rounds(options.rounds, options.sections, results, one)
 
 
 def main() -> int:
     options = arguments()
     started = time.monotonic()
-    signal.signal(signal.SIGTERM, leave)
-    signal.signal(signal.SIGHUP, leave)
     allow_descriptors()
     results = Results()
-    with contextlib.ExitStack() as stack:
-        base = cache_dir() / "bench"
-        base.mkdir(parents=True, exist_ok=True)
-        sweep(base)
-        scratch = Path(tempfile.mkdtemp(prefix=f"run.{os.getpid()}.", dir=base))
-        stack.callback(shutil.rmtree, scratch, ignore_errors=True)
+    with scratch_folder() as scratch:
         tools = PairTools(options.server, build_native(), scratch, real_python(options.real_python),
                           Placement(options.pin), scratch)  # fmt: skip
         if "connections" in options.sections:
@@ -104,7 +86,7 @@ def main() -> int:
     facts["seconds"] = round(time.monotonic() - started, 1)
     print(report.text(results, facts))
     if options.json:
-        options.json.write_text(json.dumps(report.document(results, facts), indent=1) + "\n", encoding="ascii")
+        write_json(options.json, report.document(results, facts))
     if options.chart:
         title = f"simdrive, client and server, p50, pin {options.pin}, {options.rounds} rounds"
         data = chart.groups(results, list(PEERS))
@@ -114,9 +96,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except (PeerError, subprocess.SubprocessError) as error:
-        sys.exit(f"server_speed: {error}")
+    exit_with(main, "server_speed")

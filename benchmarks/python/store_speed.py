@@ -10,19 +10,16 @@ Run it with the interpreter that has simdrive. See benchmarks/README.md for the 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
-import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
 import chart
 import store_report
-from processes import PeerError, cache_dir
-from round_trip import chosen, sweep
+from processes import cache_dir
+from running import chosen, exit_with, run_rounds, scratch_folder, write_json
 from sections import Results
 from store_peers import PEERS, Bases, Programs
 from store_sections import SECTIONS, Turns, run_section
@@ -68,39 +65,28 @@ def run(options: argparse.Namespace, results: Results, folder: Path) -> int:
     for kind, why in programs.missing.items():
         results.note(f"no program {kind}: {why}")
     bases = Bases(programs, folder, options.core)
-    began = time.monotonic()
-    for rnd in range(options.rounds):
-        for section in options.sections:
-            if time.monotonic() - began > options.budget:
-                results.note(f"time budget of {options.budget:.0f} s used up in round {rnd + 1}, at {section}")
-                return rnd
-            started = time.monotonic()
-            turns = Turns(section, rnd, options.peers, programs, bases, results, folder, options.core, options.clock,
-                          options.quick)  # fmt: skip
-            run_section(section, turns)
-            took, load = time.monotonic() - started, os.getloadavg()[0]
-            print(f"round {rnd + 1} {section}: {took:.1f} s, load {load:.1f}", file=sys.stderr, flush=True)
-    return int(options.rounds)
+
+    def one(section: str, rnd: int) -> None:
+        turns = Turns(section, rnd, options.peers, programs, bases, results, folder, options.core, options.clock,
+                      options.quick)  # fmt: skip
+        run_section(section, turns)
+
+    return run_rounds(options.rounds, options.sections, results, one, options.budget)
 
 
 def main() -> int:
     options = arguments()
     started = time.monotonic()
     results = Results()
-    options.dir.mkdir(parents=True, exist_ok=True)
-    sweep(options.dir)
-    folder = Path(tempfile.mkdtemp(prefix=f"run.{os.getpid()}.", dir=options.dir))
-    try:
+    with scratch_folder(options.dir) as folder:
         complete = run(options, results, folder)
         kind = filesystem(folder)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
     chosen_options = {name: getattr(options, name) for name in ("core", "clock", "quick")}
     facts = {**store_report.facts_of_machine(), **chosen_options, "filesystem": kind, "rounds": complete,
              "argv": sys.argv[1:], "seconds": round(time.monotonic() - started, 1)}  # fmt: skip
     print(store_report.text(results, facts))
     if options.json:
-        options.json.write_text(json.dumps(store_report.document(results, facts), indent=1) + "\n", encoding="ascii")
+        write_json(options.json, store_report.document(results, facts))
     if options.chart:
         title = f"simdrive store, time of one call, item or entry; {complete} rounds"
         others = [name for name in PEERS if name != "simdrive"]
@@ -111,9 +97,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except (PeerError, subprocess.SubprocessError) as error:
-        sys.exit(f"store_speed: {error}")
+    exit_with(main, "store_speed")

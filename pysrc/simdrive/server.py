@@ -184,7 +184,7 @@ class Server:
     """Serves a store to clients of SIMD R Drive, of both frame dialects at once; safe to share between threads.
 
     The threads that serve never touch Python. What happens is logged to the logger ``simdrive.server`` by one thread of
-    Python's. Values are never logged, keys only as their first 16 bytes in an error.
+    Python's, whose handlers may call `stop`. Values are never logged, keys only as their first 16 bytes in an error.
 
     Nobody is asked who they are: a server listens to this machine only, unless `insecure` says otherwise, and refuses
     web pages. After ``fork()`` the server is the parent's alone. One that is collected while it runs gives a

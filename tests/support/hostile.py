@@ -235,6 +235,8 @@ def unfinished(lab: Lab) -> Outcome:
         for seq in range(1, 1 + lab.amounts.unfinished // MIB):
             if feed_frame(lab, peer, seq, bytes(MIB)) < MIB:
                 break
+        for other in peers:
+            other.wait(0)  # answers pings, however long the others take
     return of_all(lab, peers, lab.amounts.patience)
 
 

@@ -82,7 +82,8 @@ struct ServerOptions {
   /// GET /healthz and /status.
   bool status = true;
   ServerLimits limits{};
-  /// Called on the server's threads, one call at a time; must not throw, nor stop the server. Null: nothing is logged.
+  /// Called on the server's threads, one call at a time. Must not throw, destroy the server, or wait for another thread
+  /// that stops it; stop() called from here fails with `configuration`, and the server goes on. Null: no log.
   std::function<void(const LogRecord&)> log{};
 };
 
@@ -124,7 +125,8 @@ class Server {
 
   /// No new connections or requests; those begun are carried out and answered, what was written is flushed, and the
   /// connections closed with 1001. After `timeout` seconds they are cut instead, and `operation_timeout` says so; the
-  /// server has stopped in any case. Idempotent. The store stays open.
+  /// server has stopped in any case, unless `ServerOptions::log` called it (`configuration`). Idempotent. The store
+  /// stays open.
   Result<void> stop(double timeout = 5.0);
   /// Sleeps until the server has stopped, at most `seconds`: whether it has.
   bool wait(double seconds) const;

@@ -44,8 +44,12 @@ Result<std::optional<Dialect>> DialectDetector::feed(BytesView piece, bool messa
   collected_.insert(collected_.end(), piece.begin(), piece.end());
   if (collected_.empty()) return std::optional<Dialect>();
   if (!piece.empty()) {
-    if (strong(Dialect::d13, frame13_)) return std::optional(Dialect::d13);
-    if (strong(Dialect::d21, frame21_)) return std::optional(Dialect::d21);
+    const Sign d13 = strong(Dialect::d13, frame13_);
+    const Sign d21 = strong(Dialect::d21, frame21_);
+    if (d13 == Sign::call) return std::optional(Dialect::d13);
+    if (d21 == Sign::call) return std::optional(Dialect::d21);
+    // Of this one the reader sees the kind as soon as it is there.
+    if (d13 == Sign::unknown_kind && d21 == Sign::unknown_kind) return std::optional(Dialect::d13);
   }
   const bool in_first = !first_done_;
   first_done_ = first_done_ || message_done;
@@ -65,19 +69,22 @@ Result<std::optional<Dialect>> DialectDetector::feed(BytesView piece, bool messa
   return std::optional<Dialect>();
 }
 
-bool DialectDetector::strong(Dialect dialect, std::size_t& frame) const noexcept {
+DialectDetector::Sign DialectDetector::strong(Dialect dialect, std::size_t& frame) const noexcept {
   const std::size_t head = header_size(dialect);
-  // A frame is passed only when it could be judged; later frames need more bytes still.
-  while (frame < collected_.size() && collected_.size() - frame >= head + kRpcHeader - 2) {
+  // The fields that load_frame_header() reads, and the kind above all, are in the same places in both dialects.
+  while (frame < collected_.size() && collected_.size() - frame >= header_size(Dialect::d13)) {
     const std::uint8_t* p = collected_.data() + frame;
     const FrameHeader header = load_frame_header(p);
+    if (header.kind > kKindMax) return Sign::unknown_kind;
+    // A frame is passed only when it could be judged; later frames need more bytes still.
+    if (collected_.size() - frame < head + kRpcHeader - 2) break;
     if (header.seq == 0 && header.kind == static_cast<std::uint8_t>(Kind::open) &&
         p[head] == static_cast<std::uint8_t>(MessageType::call) && is_known(load_le<std::uint64_t>(p + head + 5))) {
-      return true;
+      return Sign::call;
     }
     frame += head + header.len;
   }
-  return false;
+  return Sign::none;
 }
 
 bool DialectDetector::weak(Dialect dialect) const noexcept {

@@ -37,7 +37,7 @@ class DialectDetector {
   explicit DialectDetector(Dialect preferred = Dialect::d13) : preferred_(preferred) {}
 
   /// Takes bytes of binary messages as they come, and whether a message ends with them. Returns the dialect once it is
-  /// known. Not to be called after that.
+  /// known; of frames that no dialect has, any, whose reader then says what is wrong. Not to be called after that.
   Result<std::optional<Dialect>> feed(BytesView piece, bool message_done);
   /// Takes a whole binary message.
   Result<std::optional<Dialect>> feed(BytesView message) { return feed(message, true); }
@@ -46,7 +46,9 @@ class DialectDetector {
   [[nodiscard]] BytesView collected() const noexcept { return collected_; }
 
  private:
-  bool strong(Dialect dialect, std::size_t& frame) const noexcept;
+  enum class Sign : std::uint8_t { none, call, unknown_kind };
+
+  Sign strong(Dialect dialect, std::size_t& frame) const noexcept;
   bool weak(Dialect dialect) const noexcept;
 
   Dialect preferred_;

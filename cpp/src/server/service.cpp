@@ -142,6 +142,10 @@ void Service::thread_ended() noexcept {
 }
 
 Result<void> Service::stop(double timeout) {
+  if (log.called_by_this_thread()) {
+    return bad(
+        "stop() was called by the server's own log function, for which it would wait: call it on another thread");
+  }
   std::unique_lock lock(mutex_);
   if (stopping_) {
     changed_.wait(lock, [this] { return stopped_; });

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import logging
@@ -224,6 +225,28 @@ def test_log(store: simdrive.MemoryStore, caplog: pytest.LogCaptureFixture) -> N
     assert "listening" in events
     assert all(record.name == "simdrive.server" for record in caplog.records if hasattr(record, "event"))
     assert "value" not in caplog.text
+
+
+@pytest.mark.timeout(60)
+def test_a_log_handler_may_stop_the_server(store: simdrive.MemoryStore) -> None:
+    class Stopper(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if getattr(record, "event", "") == "connected":
+                stopped.stop(timeout=30)
+
+    logger = logging.getLogger("simdrive.server")
+    level, handler = logger.level, Stopper()
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG)
+    try:
+        with Server(store) as stopped:
+            with contextlib.suppress(simdrive.SimdriveError):  # it may be stopped before the client is ready
+                simdrive.connect(stopped.url).close()
+            assert stopped.wait(30)
+        assert not stopped.running
+    finally:
+        logger.setLevel(level)
+        logger.removeHandler(handler)
 
 
 def test_an_unstopped_server_is_stopped(store: simdrive.MemoryStore) -> None:

@@ -177,6 +177,78 @@ TEST_F(ServerLimitsTest, HoldsBackWhatAllConnectionsKeepTogether) {
   expect_breach(Limit::unfinished_total);
 }
 
+// What was received of all of them when the first was given up: beyond the limit, each brings no more than one turn.
+TEST_F(ServerLimitsTest, KeepsLittleMoreThanItsShareOfRequestsThatDoNotEnd) {
+  constexpr std::size_t kClients = 8;
+  constexpr std::uint64_t kTotal = std::uint64_t{4} << 20;
+  constexpr std::uint64_t kTurn = (std::uint64_t{1} << 20) + (std::uint64_t{64} << 10);
+  constexpr std::uint32_t kFrame = 65536;
+  constexpr std::uint32_t kFrames = 256;  // 16 MiB
+  std::uint64_t kept = 0;
+  serve([&](ServerOptions& o) {
+    o.limits.max_unfinished_total = kTotal;
+    o.limits.stall_timeout = 1;
+    o.log = [&, sink = log_.sink()](const LogRecord& record) {
+      if (kept == 0 && record.event == "limit") kept = service_->unfinished.load();
+      sink(record);
+    };
+  });
+  std::vector<std::thread> senders;
+  for (std::size_t i = 0; i < kClients; ++i) {
+    senders.emplace_back([this] {
+      RawClient client = raw();
+      client.upgrade();
+      client.message(begun(1, Method::write));
+      const Bytes piece(kFrame);
+      for (std::uint32_t seq = 1; seq <= kFrames; ++seq) {
+        const Bytes data = frame(kFrame, 1, seq, rpc::Kind::data, piece);
+        if (!client.try_send(testing_net::frame_text({.payload = testing_net::text_of(data)}))) break;
+      }
+      EXPECT_TRUE(client.ends());
+    });
+  }
+  for (std::thread& sender : senders) sender.join();
+  EXPECT_GE(breaches(Limit::unfinished_total), 1U);
+  Client small = connect_to(service_->url());
+  EXPECT_TRUE(small.write(view("k"), view("there is room again")).ok());
+  EXPECT_TRUE(service_->stop(30).ok());
+  EXPECT_GT(kept, kTotal);
+  EXPECT_LE(kept, kTotal + kClients * kTurn);
+  EXPECT_EQ(service_->unfinished.load(), 0U);
+}
+
+// The dialect is not known yet, and both have no such frame.
+TEST_F(ServerLimitsTest, SaysAtOnceThatAFirstFrameIsOfUnknownKind) {
+  serve([](ServerOptions&) {});
+  for (const std::size_t size : {13U, 21U, 40U}) {
+    for (const bool whole_message : {true, false}) {
+      RawClient client = raw();
+      client.upgrade();
+      Bytes bytes = frame(0, 1, 0, static_cast<rpc::Kind>(rpc::kKindMax + 1), {});
+      bytes.resize(size);
+      std::string message = testing_net::frame_text({.payload = testing_net::text_of(bytes), .fin = whole_message});
+      client.send(message);
+      EXPECT_EQ(client.close_code(), 1002U) << size;
+      EXPECT_EQ(client.close_reason(), "a frame of unknown kind");
+    }
+  }
+  EXPECT_TRUE(log_.wait_for("limit", "a frame of unknown kind, at byte 0").has_value());
+  EXPECT_EQ(breaches(Limit::protocol), 6U);
+}
+
+TEST_F(ServerLimitsTest, IgnoresTextBeforeAndAfterItKnowsTheDialect) {
+  serve([](ServerOptions&) {});
+  RawClient client = raw();
+  client.upgrade();
+  for (std::uint32_t id = 1; id <= 2; ++id) {
+    client.message(view("no request"), 1);
+    client.request(Method::exists, id, key_args(view("k")));
+    const auto reply = client.reply();
+    ASSERT_TRUE(reply.has_value());
+    EXPECT_EQ(reply->request_id, id);
+  }
+}
+
 TEST_F(ServerLimitsTest, CutsClientsThatTakeNoReplies) {
   serve([](ServerOptions& o) {
     o.limits.reply_queue_soft = 1 << 20;

@@ -296,5 +296,46 @@ TEST_F(ServiceTest, StopsAnyNumberOfTimesFromAnyThread) {
   EXPECT_EQ(log_.count("stopped"), 1U);
 }
 
+// It would wait for the thread that it is called on.
+TEST_F(ServiceTest, DoesNotStopFromItsOwnLogFunction) {
+  std::vector<Result<void>> results;  // one call at a time
+  serve([&](ServerOptions& o) {
+    o.log = [&, sink = log_.sink()](const LogRecord& record) {
+      if (record.event == "connected" || record.event == "stopped") results.push_back(service_->stop(30));
+      sink(record);
+    };
+  });
+  {
+    Client client = connect_to(service_->url());
+    EXPECT_TRUE(log_.wait_for("connected"));
+    EXPECT_TRUE(client.write(view("k"), view("it goes on")).ok());
+    EXPECT_FALSE(service_->stopping());
+  }
+  EXPECT_TRUE(service_->stop(30).ok());
+  ASSERT_EQ(results.size(), 2U);
+  for (const Result<void>& result : results) {
+    ASSERT_FALSE(result.ok());
+    EXPECT_EQ(result.error().code, Errc::configuration);
+    EXPECT_NE(result.error().detail.find("another thread"), std::string::npos) << result.error().detail;
+  }
+}
+
+// Whoever is told to stop the server by the log does so on another thread.
+TEST_F(ServiceTest, StopsWhileItsLogFunctionIsCalled) {
+  std::thread stopper;
+  serve([&](ServerOptions& o) {
+    o.log = [&, sink = log_.sink()](const LogRecord& record) {
+      if (record.event == "connected") stopper = std::thread([&] { EXPECT_TRUE(service_->stop(30).ok()); });
+      sink(record);
+    };
+  });
+  RawClient client = raw();
+  client.upgrade();
+  EXPECT_EQ(client.close_code(), 1001U);
+  client.close();
+  EXPECT_TRUE(service_->wait(30));
+  stopper.join();
+}
+
 }  // namespace
 }  // namespace simdrive
