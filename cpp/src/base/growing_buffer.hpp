@@ -22,11 +22,13 @@ class GrowingBuffer {
   GrowingBuffer(GrowingBuffer&& other) noexcept
       : data_(std::exchange(other.data_, nullptr)),
         size_(std::exchange(other.size_, 0)),
-        capacity_(std::exchange(other.capacity_, 0)) {}
+        capacity_(std::exchange(other.capacity_, 0)),
+        lent_(std::exchange(other.lent_, 0)) {}
   GrowingBuffer& operator=(GrowingBuffer&& other) noexcept {
     std::swap(data_, other.data_);
     std::swap(size_, other.size_);
     std::swap(capacity_, other.capacity_);
+    std::swap(lent_, other.lent_);
     return *this;
   }
   ~GrowingBuffer() { reset(); }
@@ -52,9 +54,12 @@ class GrowingBuffer {
   [[nodiscard]] std::shared_ptr<const void> release();
 
  private:
+  [[nodiscard]] bool grow_large(std::size_t wanted) noexcept;
+
   std::uint8_t* data_ = nullptr;
   std::size_t size_ = 0;
   std::size_t capacity_ = 0;
+  std::size_t lent_ = 0;  // what the reaper lent of it
 };
 
 }  // namespace simdrive
