@@ -25,15 +25,9 @@ std::size_t next_capacity(std::size_t capacity, std::size_t wanted) noexcept {
   return (std::max(wanted, capacity + capacity / 2) + kRound - 1) / kRound * kRound;
 }
 
-// From here on the memory of an earlier buffer will do that is larger than asked for. Not for less: that buffer is for
-// whoever has more to receive.
-constexpr std::size_t kBorrow = std::size_t{4} << 20;
-
 void free_memory(void* data, std::size_t capacity, std::size_t lent) noexcept {
   if (capacity < GrowingBuffer::kPages) {
     std::free(data);
-  } else if (capacity <= kWarm) {
-    Reaper::of_process().take(data, capacity);
   } else {
     Reaper::of_process().keep(data, capacity, lent);
   }
@@ -56,13 +50,8 @@ bool GrowingBuffer::reserve(std::size_t n) noexcept {
 bool GrowingBuffer::grow_large(std::size_t wanted) noexcept {
   // To copy into warm memory is cheaper than to have the system find as many new pages; what is left behind is warm for
   // the next one.
-  Reaper& reaper = Reaper::of_process();
-  Reaper::Loan loan;
-  void* pages = wanted <= kWarm ? reaper.reuse(wanted) : nullptr;
-  if (pages == nullptr && wanted >= kBorrow) {
-    loan = reaper.lend(wanted);
-    pages = loan.pages;
-  }
+  const Reaper::Loan loan = Reaper::of_process().lend(wanted);
+  void* pages = loan.pages;
   if (pages == nullptr && capacity_ >= kPages) {
     if (void* grown = grow_pages(data_, capacity_, wanted)) {
       data_ = static_cast<std::uint8_t*>(grown);

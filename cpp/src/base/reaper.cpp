@@ -87,7 +87,7 @@ void Reaper::keep(void* pages, std::size_t bytes, std::size_t lent) noexcept {
 Reaper::Loan Reaper::lend(std::size_t bytes) noexcept {
   const std::lock_guard lock(mutex_);
   for (Waiting** at = &kept_; *at != nullptr; at = &(*at)->next) {
-    if ((*at)->bytes < bytes) continue;
+    if ((*at)->bytes < bytes || (*at)->bytes / kLendTimes > bytes) continue;
     Waiting* const found = std::exchange(*at, (*at)->next);
     kept_bytes_ -= found->bytes;
     lent_bytes_ += found->bytes;

@@ -20,6 +20,8 @@ class Reaper {
   /// As much as this, of what is lent and what can be, is kept for kKeepFor after its last use.
   static constexpr std::size_t kKeptMax = sizeof(std::size_t) > 4 ? std::size_t{128} << 20 : std::size_t{16} << 20;
   static constexpr std::chrono::seconds kKeepFor{5};
+  /// So many times what is asked for is lent at the most: little use is not to keep much memory from the system.
+  static constexpr std::size_t kLendTimes = 8;
   using Clock = std::chrono::steady_clock;
 
   /// Pages that are to come back by keep(), or none.
