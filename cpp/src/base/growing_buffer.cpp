@@ -16,12 +16,11 @@ namespace {
 constexpr std::size_t kLeast = 256;
 constexpr std::size_t kRound = std::size_t{2} << 20;  // a huge page
 
-// Up to here capacities are powers of two, so that one buffer's memory fits the next one: one of each, which is what a
-// growing buffer leaves behind, stay warm together.
-constexpr std::size_t kWarm = Reaper::kWarm / 2;
+// Up to here capacities are powers of two, so that one buffer's memory fits the next one.
+constexpr std::size_t kPowers = std::size_t{8} << 20;
 
 std::size_t next_capacity(std::size_t capacity, std::size_t wanted) noexcept {
-  if (wanted <= kWarm) return std::bit_ceil(std::max(wanted, kLeast));
+  if (wanted <= kPowers) return std::bit_ceil(std::max(wanted, kLeast));
   return (std::max(wanted, capacity + capacity / 2) + kRound - 1) / kRound * kRound;
 }
 
@@ -48,8 +47,7 @@ bool GrowingBuffer::reserve(std::size_t n) noexcept {
 }
 
 bool GrowingBuffer::grow_large(std::size_t wanted) noexcept {
-  // To copy into warm memory is cheaper than to have the system find as many new pages; what is left behind is warm for
-  // the next one.
+  // To copy into warm memory is cheaper than to have the system find as many new pages.
   const Reaper::Loan loan = Reaper::of_process().lend(wanted);
   void* pages = loan.pages;
   if (pages == nullptr && capacity_ >= kPages) {

@@ -74,9 +74,9 @@ void Reaper::keep(void* pages, std::size_t bytes, std::size_t lent) noexcept {
     const std::size_t held = kept_bytes_ + lent_bytes_;
     running_ = running_ || start_(*this);
     if (running_ && held <= kKeptMax && bytes <= kKeptMax - held) {
-      // With others there the thread wakes up in time by itself.
+      // With others there, the thread wakes up in time by itself.
       if (asleep_ && kept_ == nullptr) more_.notify_one();
-      kept_ = ::new (pages) Waiting{kept_, bytes, Clock::now() + kKeepFor};
+      kept_ = ::new (pages) Waiting{kept_, bytes, Clock::now() + keep_for_};
       kept_bytes_ += bytes;
       return;
     }
@@ -96,12 +96,8 @@ Reaper::Loan Reaper::lend(std::size_t bytes) noexcept {
   return {};
 }
 
+// What has been kept for long enough waits to be freed.
 void Reaper::let_go(Clock::time_point now) noexcept {
-  const std::lock_guard lock(mutex_);
-  let_go_locked(now);
-}
-
-void Reaper::let_go_locked(Clock::time_point now) noexcept {
   for (Waiting** at = &kept_; *at != nullptr;) {
     if ((*at)->until > now) {
       at = &(*at)->next;
@@ -158,6 +154,7 @@ void* Reaper::reuse(std::size_t bytes) noexcept {
 void Reaper::run() noexcept {
   std::unique_lock lock(mutex_);
   for (;;) {
+    let_go(Clock::now());
     if (mapped_ != nullptr) {
       unmap_one(lock);
     } else if (waiting_bytes_ > kWarm) {
@@ -165,7 +162,6 @@ void Reaper::run() noexcept {
     } else if (waiting_ != nullptr) {
       if (more_.wait_for(lock, kLinger) != std::cv_status::timeout) continue;
       while (waiting_ != nullptr) free_one(lock);
-      let_go_locked(Clock::now());
     } else {
       asleep_ = true;
       if (kept_ == nullptr) {
@@ -174,14 +170,13 @@ void Reaper::run() noexcept {
         more_.wait_until(lock, next_deadline());
       }
       asleep_ = false;
-      let_go_locked(Clock::now());
     }
   }
 }
 
 void Reaper::drain() noexcept {
   std::unique_lock lock(mutex_);
-  let_go_locked(Clock::time_point::max());
+  let_go(Clock::time_point::max());
   while (mapped_ != nullptr) unmap_one(lock);
   while (waiting_ != nullptr) free_one(lock);
 }
