@@ -67,6 +67,55 @@ void Reaper::take(void* pages, std::size_t bytes) noexcept {
   unmap_pages(pages, bytes);
 }
 
+void Reaper::keep(void* pages, std::size_t bytes, std::size_t lent) noexcept {
+  {
+    const std::lock_guard lock(mutex_);
+    lent_bytes_ -= lent;
+    const std::size_t held = kept_bytes_ + lent_bytes_;
+    running_ = running_ || start_(*this);
+    if (running_ && held <= kKeptMax && bytes <= kKeptMax - held) {
+      // With others there, the thread wakes up in time by itself.
+      if (asleep_ && kept_ == nullptr) more_.notify_one();
+      kept_ = ::new (pages) Waiting{kept_, bytes, Clock::now() + keep_for_};
+      kept_bytes_ += bytes;
+      return;
+    }
+  }
+  take(pages, bytes);
+}
+
+Reaper::Loan Reaper::lend(std::size_t bytes) noexcept {
+  const std::lock_guard lock(mutex_);
+  for (Waiting** at = &kept_; *at != nullptr; at = &(*at)->next) {
+    if ((*at)->bytes < bytes || (*at)->bytes / kLendTimes > bytes) continue;
+    Waiting* const found = std::exchange(*at, (*at)->next);
+    kept_bytes_ -= found->bytes;
+    lent_bytes_ += found->bytes;
+    return {found, found->bytes};
+  }
+  return {};
+}
+
+// What has been kept for long enough waits to be freed.
+void Reaper::let_go(Clock::time_point now) noexcept {
+  for (Waiting** at = &kept_; *at != nullptr;) {
+    if ((*at)->until > now) {
+      at = &(*at)->next;
+      continue;
+    }
+    Waiting* const gone = std::exchange(*at, (*at)->next);
+    gone->next = std::exchange(waiting_, gone);
+    kept_bytes_ -= gone->bytes;
+    waiting_bytes_ += gone->bytes;
+  }
+}
+
+Reaper::Clock::time_point Reaper::next_deadline() const noexcept {
+  const Waiting* oldest = kept_;
+  while (oldest->next != nullptr) oldest = oldest->next;
+  return oldest->until;
+}
+
 void Reaper::take(Mapped& mapped) noexcept {
   {
     const std::lock_guard lock(mutex_);
@@ -105,22 +154,29 @@ void* Reaper::reuse(std::size_t bytes) noexcept {
 void Reaper::run() noexcept {
   std::unique_lock lock(mutex_);
   for (;;) {
+    let_go(Clock::now());
     if (mapped_ != nullptr) {
       unmap_one(lock);
-    } else if (waiting_ == nullptr) {
-      asleep_ = true;
-      more_.wait(lock);
-      asleep_ = false;
     } else if (waiting_bytes_ > kWarm) {
       free_one(lock);
-    } else if (more_.wait_for(lock, kLinger) == std::cv_status::timeout) {
+    } else if (waiting_ != nullptr) {
+      if (more_.wait_for(lock, kLinger) != std::cv_status::timeout) continue;
       while (waiting_ != nullptr) free_one(lock);
+    } else {
+      asleep_ = true;
+      if (kept_ == nullptr) {
+        more_.wait(lock);
+      } else {
+        more_.wait_until(lock, next_deadline());
+      }
+      asleep_ = false;
     }
   }
 }
 
 void Reaper::drain() noexcept {
   std::unique_lock lock(mutex_);
+  let_go(Clock::time_point::max());
   while (mapped_ != nullptr) unmap_one(lock);
   while (waiting_ != nullptr) free_one(lock);
 }
@@ -150,7 +206,7 @@ void Reaper::unmap_one(std::unique_lock<std::mutex>& lock) noexcept {
 
 std::size_t Reaper::waiting_bytes() noexcept {
   const std::lock_guard lock(mutex_);
-  return waiting_bytes_;
+  return waiting_bytes_ + kept_bytes_;
 }
 
 void Reaper::after_fork_in_child() noexcept {

@@ -17,6 +17,18 @@ class Reaper {
   /// As much as this is kept for kLinger. What is more goes at once.
   static constexpr std::size_t kWarm = std::size_t{16} << 20;
   static constexpr std::chrono::milliseconds kLinger{100};
+  /// As much as this, what is lent and what can be taken together, is kept for kKeepFor after its last use.
+  static constexpr std::size_t kKeptMax = sizeof(std::size_t) > 4 ? std::size_t{128} << 20 : std::size_t{16} << 20;
+  static constexpr std::chrono::seconds kKeepFor{5};
+  /// So many times what is asked for is lent at the most: little use is not to keep much memory from the system.
+  static constexpr std::size_t kLendTimes = 8;
+  using Clock = std::chrono::steady_clock;
+
+  /// Pages that are to come back by keep(), or none.
+  struct Loan {
+    void* pages = nullptr;
+    std::size_t bytes = 0;
+  };
 
   /// Part of what describes mapped addresses: what the thread has to know to give them back.
   struct Mapped {
@@ -28,7 +40,8 @@ class Reaper {
   };
 
   /// What would make more than `waiting_max` bytes wait is freed by whoever brings it, unless nothing waits.
-  Reaper(Start start, std::size_t waiting_max) noexcept : start_(start), waiting_max_(waiting_max) {}
+  Reaper(Start start, std::size_t waiting_max, Clock::duration keep_for = kKeepFor) noexcept
+      : start_(start), waiting_max_(waiting_max), keep_for_(keep_for) {}
   Reaper(const Reaper&) = delete;
   Reaper& operator=(const Reaper&) = delete;
 
@@ -43,11 +56,16 @@ class Reaper {
   void unmap_all() noexcept;
   /// Just so many bytes that were taken and are not freed yet, or null. Their contents are undefined.
   [[nodiscard]] void* reuse(std::size_t bytes) noexcept;
+  /// Takes what map_pages() gave, or what was lent, to be lent: as far as kKeptMax allows, else as take(). `lent` is
+  /// what lend() gave of it, 0 for what is no loan; it may have grown since.
+  void keep(void* pages, std::size_t bytes, std::size_t lent) noexcept;
+  /// At least so many bytes of what is kept, for the caller until keep(). Their contents are undefined.
+  [[nodiscard]] Loan lend(std::size_t bytes) noexcept;
   /// Frees what comes, for ever.
   [[noreturn]] void run() noexcept;
   /// Frees what waits. Not while run() does.
   void drain() noexcept;
-  /// Bytes taken and not freed yet.
+  /// Bytes taken or kept, and not freed yet.
   [[nodiscard]] std::size_t waiting_bytes() noexcept;
 
   void before_fork() noexcept { mutex_.lock(); }
@@ -59,17 +77,24 @@ class Reaper {
   struct Waiting {
     Waiting* next;
     std::size_t bytes;
+    Clock::time_point until{};  // when it is kept
   };
 
+  void let_go(Clock::time_point now) noexcept;
+  [[nodiscard]] Clock::time_point next_deadline() const noexcept;
   void free_one(std::unique_lock<std::mutex>& lock) noexcept;
   void unmap_one(std::unique_lock<std::mutex>& lock) noexcept;
 
   const Start start_;
   const std::size_t waiting_max_;
+  const Clock::duration keep_for_;
   std::mutex mutex_;
   std::condition_variable more_;
   Waiting* waiting_ = nullptr;  // the latest first
   std::size_t waiting_bytes_ = 0;
+  Waiting* kept_ = nullptr;  // the latest first
+  std::size_t kept_bytes_ = 0;
+  std::size_t lent_bytes_ = 0;
   void* current_ = nullptr;  // being freed
   std::size_t current_bytes_ = 0;
   std::condition_variable unmapped_;

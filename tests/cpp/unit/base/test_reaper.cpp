@@ -3,8 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <cstddef>
 #include <cstring>
+#include <thread>
 
 #include "base/pages.hpp"
 
@@ -109,6 +111,88 @@ TEST(Reaper, GivesWhatWaitsToWhoNeedsAsMuch) {
   EXPECT_EQ(reaper.waiting_bytes(), 0U);
   unmap_pages(first, kMiB);
   unmap_pages(second, 2 * kMiB);
+}
+
+TEST(Reaper, LendsWhatItKeeps) {
+  Reaper reaper(pretend_to_start, 100 * kMiB);
+  void* pages = touched_pages(8 * kMiB);
+  EXPECT_EQ(reaper.lend(kMiB).pages, nullptr);
+  reaper.keep(pages, 8 * kMiB, 0);
+  EXPECT_EQ(reaper.waiting_bytes(), 8 * kMiB);
+  EXPECT_EQ(reaper.reuse(8 * kMiB), nullptr);
+  EXPECT_EQ(reaper.lend(8 * kMiB + 1).pages, nullptr);
+  EXPECT_EQ(reaper.lend(kMiB - 1).pages, nullptr);  // too little use of it
+  const Reaper::Loan loan = reaper.lend(kMiB);
+  EXPECT_EQ(loan.pages, pages);
+  EXPECT_EQ(loan.bytes, 8 * kMiB);
+  EXPECT_EQ(reaper.waiting_bytes(), 0U);
+  EXPECT_EQ(reaper.lend(8 * kMiB).pages, nullptr);
+  reaper.keep(loan.pages, loan.bytes, loan.bytes);
+  EXPECT_EQ(reaper.lend(8 * kMiB).pages, pages);
+  reaper.keep(pages, 8 * kMiB, 8 * kMiB);
+  reaper.drain();
+  EXPECT_EQ(reaper.waiting_bytes(), 0U);
+}
+
+// Who has borrowed much and uses little of it must not make others keep as much again.
+TEST(Reaper, CountsWhatIsLentAsKept) {
+  constexpr std::size_t kHalf = Reaper::kKeptMax / 2;
+  Reaper reaper(pretend_to_start, 1);
+  reaper.keep(map_pages(kHalf), kHalf, 0);
+  const Reaper::Loan loan = reaper.lend(kHalf);
+  ASSERT_NE(loan.pages, nullptr);
+  reaper.keep(map_pages(kHalf + 1), kHalf + 1, 0);  // too much: waits to be freed
+  EXPECT_EQ(reaper.lend(kHalf).pages, nullptr);
+  EXPECT_EQ(reaper.waiting_bytes(), kHalf + 1);
+  reaper.drain();
+  reaper.keep(map_pages(kHalf), kHalf, 0);
+  const Reaper::Loan other = reaper.lend(kHalf);
+  EXPECT_NE(other.pages, nullptr);
+  reaper.keep(map_pages(kMiB), kMiB, 0);
+  EXPECT_EQ(reaper.lend(kMiB).pages, nullptr);
+  reaper.drain();
+  reaper.keep(loan.pages, kHalf, loan.bytes);
+  EXPECT_EQ(reaper.lend(kHalf).pages, loan.pages);
+  unmap_pages(loan.pages, kHalf);
+  unmap_pages(other.pages, kHalf);
+}
+
+TEST(Reaper, KeepsNothingWithoutAThread) {
+  Reaper reaper(find_no_thread, kMiB);
+  reaper.keep(touched_pages(kMiB), kMiB, 0);
+  EXPECT_EQ(reaper.waiting_bytes(), 0U);
+  EXPECT_EQ(reaper.lend(kMiB).pages, nullptr);
+}
+
+TEST(Reaper, KeepsInAChildOfForkWhatItKept) {
+  Reaper reaper(pretend_to_start, 100 * kMiB);
+  void* pages = touched_pages(kMiB);
+  reaper.keep(pages, kMiB, 0);
+  g_starts = 0;
+  reaper.before_fork();
+  reaper.after_fork_in_child();
+  const Reaper::Loan loan = reaper.lend(kMiB);
+  EXPECT_EQ(loan.pages, pages);
+  reaper.keep(loan.pages, loan.bytes, loan.bytes);
+  EXPECT_EQ(g_starts, 1);
+  reaper.drain();
+}
+
+TEST(Reaper, FreesWhatNobodyHasBorrowedForAWhile) {
+  // Its thread does not end.
+  static auto& reaper = *new Reaper(
+      [](Reaper& each) {
+        std::thread([&each] { each.run(); }).detach();
+        return true;
+      },
+      100 * kMiB, std::chrono::milliseconds(1));
+  for (int i = 0; i < 2; ++i) {
+    reaper.keep(touched_pages(12 * kMiB), 12 * kMiB, 0);
+    reaper.keep(touched_pages(kMiB), kMiB, 0);
+    const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    while (reaper.waiting_bytes() != 0 && std::chrono::steady_clock::now() < limit) std::this_thread::yield();
+    EXPECT_EQ(reaper.waiting_bytes(), 0U);
+  }
 }
 
 int g_unmapped = 0;
