@@ -20,6 +20,16 @@ constexpr int kAtOnce = 64;
 // Those that are one too many are told so, as long as there are not too many of them.
 constexpr std::uint32_t kRefusedAtOnce = 64;
 
+#ifdef _WIN32
+// Handles have no limit of their own, and their numbers say nothing.
+bool descriptors_scarce(net::SocketHandle /*newest*/, std::uint64_t /*reserve*/) noexcept { return false; }
+#else
+// Descriptors are given out from the lowest number on: the newest tells how many there are.
+bool descriptors_scarce(net::SocketHandle newest, std::uint64_t reserve) noexcept {
+  return static_cast<std::uint64_t>(newest) + 1 + reserve > descriptor_limit();
+}
+#endif
+
 }  // namespace
 
 std::uint64_t descriptor_limit() noexcept {
@@ -37,19 +47,13 @@ Result<void> Listening::begin() {
 }
 
 void Listening::accept(net::TimePoint now) {
-  const std::uint64_t reserve = shared_.limits.reserved_descriptors;
   const std::uint32_t most = shared_.limits.max_connections;
   for (int i = 0; open_ && i < kAtOnce; ++i) {
     Result<std::optional<net::Accepted>> next = listener_.accept();
     if (!next) return pause(now, next.error().detail);
     if (!next->has_value()) return;
     net::Accepted& accepted = **next;
-    // Descriptors are given out from the lowest number on: this one tells how many there are.
-    const std::uint64_t limit = descriptor_limit();
-    bool scarce = false;
-#ifndef _WIN32
-    scarce = static_cast<std::uint64_t>(accepted.socket.fd()) + 1 + reserve > limit;
-#endif
+    const bool scarce = descriptors_scarce(accepted.socket.fd(), shared_.limits.reserved_descriptors);
     const std::uint32_t open = shared_.connections.fetch_add(1, std::memory_order_relaxed);
     if (open >= std::uint64_t{most} + kRefusedAtOnce) {
       shared_.connections.fetch_sub(1, std::memory_order_relaxed);

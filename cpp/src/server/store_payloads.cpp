@@ -224,7 +224,8 @@ void StorePayloads::keep(const Window& window, std::span<const Wanted> wanted) n
 
 void StorePayloads::reserve(std::size_t bytes) {
   if (bytes <= capacity_) return;
-  const std::size_t wanted = std::min(std::max(bytes, 2 * capacity_), std::max(bytes, kKeptMax + kWindowMax));
+  constexpr auto kMost = static_cast<std::size_t>(kKeptMax + kWindowMax);
+  const std::size_t wanted = std::min(std::max(bytes, 2 * capacity_), std::max(bytes, kMost));
   auto larger = std::make_unique_for_overwrite<std::uint8_t[]>(wanted);
   if (used_ != 0) std::memcpy(larger.get(), windows_.get(), used_);
   windows_ = std::move(larger);

@@ -155,7 +155,7 @@ Result<TailSearch::Found> TailSearch::find_in_all() {
     auto present = holds(candidate, rules[0]);
     if (!present.ok()) return std::move(present.error());
     std::array<bool, 3> holds_in{*present, *present, *present};
-    for (const std::size_t i : {2, 1}) {
+    for (const std::size_t i : {2U, 1U}) {
       if (holds_in[0] || (i == 1 && !holds_in[2])) continue;
       auto older = holds(candidate, rules[i]);
       if (!older.ok()) return std::move(older.error());

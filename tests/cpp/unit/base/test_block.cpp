@@ -64,7 +64,8 @@ TEST(Block, LivesAsLongAsACopy) {
     EXPECT_EQ(second.data(), first.data());
     const Block moved = std::move(first);
     EXPECT_FALSE(first);  // NOLINT(bugprone-use-after-move): that is the question
-    second = second;      // NOLINT(clang-diagnostic-self-assign-overloaded)
+    const Block& itself = second;
+    second = itself;
     second.reset();
     second.reset();
     EXPECT_FALSE(second);

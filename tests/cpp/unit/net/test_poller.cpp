@@ -64,7 +64,7 @@ TEST_F(PollerTest, TellsWhatCanBeRead) {
   EXPECT_TRUE(got[0].readable);
   EXPECT_FALSE(got[0].writable);
   EXPECT_FALSE(got[0].broken);
-  char c;
+  char c = 0;
   IoPiece piece = io_piece(&c, 1);
   ASSERT_EQ(p.here.receive({&piece, 1}).bytes, 1U);
   EXPECT_EQ(wait().size(), 1U) << "level-triggered: one byte is still there";
