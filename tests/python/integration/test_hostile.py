@@ -21,8 +21,9 @@ if sys.platform != "linux":
 DIALECT = "d13"
 GOOD_CLIENT_S = 0.05
 CPU_S = 1.0  # beside what is named: the good client's calls, and the clock's steps
-# What a server needs of memory for an attack is what its limits let one client keep. Beside that it keeps up to 16 MiB
-# of buffers that have grown out (Reaper::kWarm) for 100 ms, and for every attack some MiB of its own: what a thread
+# What a server needs of memory for an attack is what its limits let one client keep: a long request's memory stays for
+# 5 s when it is over (Reaper::kKeptMax), but was counted while it grew. Beside that, a request that moved into memory
+# kept of an earlier one leaves its own there, and every attack takes some MiB of the server's own: what a thread
 # receives in a turn, frames that came early (both 1 MiB at the most), the allocator's heaps.
 WARM = 16 * MIB
 MEMORY = 4 * MIB
