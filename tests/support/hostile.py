@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import struct
@@ -16,6 +17,7 @@ from dataclasses import asdict, dataclass
 from . import bitcode, muxio, wsraw
 from .hostile_peer import NO_MASK, Peer, binary, request_head
 from .hostile_watch import GoodClient, ProcessWatch
+from .ports import wait_until
 from .wsraw import RawClient
 
 KIB, MIB = 1 << 10, 1 << 20
@@ -327,11 +329,13 @@ def long_message(lab: Lab) -> Outcome:
 
 @attack("asks for {replies} of replies and reads none")
 def slow_reader(lab: Lab) -> Outcome:
-    value = os.urandom(MIB)
+    value, before = os.urandom(MIB), lab.watch.descriptors()
     with RawClient(lab.port) as writer:
         stored = writer.call(lab.dialect, "write", bitcode.byte_strings([b"large"]) + bitcode.byte_strings([value]))
     if stored.metadata != bytes([muxio.SUCCESS]):
         raise ConnectionError(f"the value was not stored: {stored}")
+    with contextlib.suppress(TimeoutError):  # a server may keep the writer's for ever, but must not be late with it
+        wait_until(lambda: lab.watch.descriptors() <= before, timeout=2, what="the writer's descriptor is closed")
     peer = lab.peer(receive_buffer=64 * KIB)
     key = bitcode.byte_strings([b"large"])
     calls = [peer.call("read", key, request_id=1 + 2 * n) for n in range(lab.amounts.replies // MIB)]

@@ -27,7 +27,7 @@ CPU_S = 1.0  # beside what is named: the good client's calls, and the clock's st
 # receives in a turn, frames that came early (both 1 MiB at the most), the allocator's heaps.
 WARM = 16 * MIB
 MEMORY = 4 * MIB
-MAX_REQUEST, MAX_MESSAGE, REPLY_QUEUE_HARD = 1 << 30, 64 * MIB, 64 * MIB
+MAX_REQUEST, MAX_MESSAGE = 1 << 30, 64 * MIB
 CONNECTION = 16 * KIB
 AMOUNTS = Amounts()
 
@@ -64,7 +64,7 @@ PROMISES = {
     "streams": promise(1008),
     "long_frame": promise(1009),
     "long_message": promise(1009, memory=MAX_MESSAGE + WARM),
-    "slow_reader": promise("cut", 1013, least=8, most=AMOUNTS.slow_wait, memory=REPLY_QUEUE_HARD),
+    "slow_reader": promise("cut", 1013, least=8, most=AMOUNTS.slow_wait),  # large replies are made as they are taken
     "silent": promise(1011, least=13, most=AMOUNTS.silent_wait, detail="3 of 3"),
     "half_handshakes": promise("cut", 408, least=3, most=AMOUNTS.handshake_wait, detail="200 of 200"),
     "idle": promise("served", memory=AMOUNTS.idle * CONNECTION),
