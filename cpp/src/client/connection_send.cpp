@@ -40,12 +40,7 @@ void Connection::send_queued(Lock& lock, const SendLimits& limits) {
   }
   while (!broken()) {
     if (!ws_->has_send()) {
-      if (ws_->write_under_way()) {
-        ws_->run();
-        if (!ws_->has_send() && ws_->write_under_way()) break;
-      } else if (!compose()) {
-        break;
-      }
+      if (!compose()) break;
       continue;
     }
     lock.unlock();
@@ -54,23 +49,36 @@ void Connection::send_queued(Lock& lock, const SendLimits& limits) {
     sends_.fetch_add(1, std::memory_order_relaxed);
     if (broken()) break;
     if (r.status == net::IoStatus::would_block) {
+      if (leader_receives_ && limits.self && wait_to_send(lock)) continue;
       send_blocked_ = true;
       if (leader_sleeps_) wake_up_.signal();
       break;
     }
-    last_traffic_ = Clock::now();
     ws_->complete_send(r);
     sent += r.bytes;
+    if (!ws_->has_send() && !queue_head_) {
+      last_traffic_ = std::max(last_traffic_, limits.now);  // all went at once: no need to look again
+      break;
+    }
+    last_traffic_ = Clock::now();
     const bool enough = limits.self ? limits.self->done && ++favours > kFavoursMax : sent >= limits.bytes;
     if (enough || last_traffic_ >= limits.until) {
       // The rest is somebody else's to send: whoever waits finds the socket writable.
-      send_blocked_ = ws_->has_send() || ws_->write_under_way() || queue_head_;
-      if (send_blocked_ && leader_sleeps_) wake_up_.signal();
-      if (send_blocked_ && !leader_) pass_leadership();
+      send_blocked_ = true;
+      if (leader_sleeps_) wake_up_.signal();
+      if (!leader_) pass_leadership();
       break;
     }
   }
   sending_ = false;
+}
+
+// Where the leader cannot be told that the socket is to become writable. False: it has not.
+bool Connection::wait_to_send(Lock& lock) {
+  lock.unlock();
+  const bool writable = net::wait(ws_->fd(), true, nullptr, Clock::now() + net::kReceiveWait).writable;
+  lock.lock();
+  return writable;
 }
 
 // Makes the next message; false when nothing is queued.
