@@ -61,10 +61,10 @@ void Poller::remove(SocketHandle fd) noexcept {
   (void)::epoll_ctl(impl_->fd, EPOLL_CTL_DEL, fd, &e);
 }
 
-std::span<Poller::Ready> Poller::wait(std::span<Ready> ready, TimePoint until) noexcept {
+std::span<Poller::Ready> Poller::wait(std::span<Ready> ready, TimePoint until, TimePoint now) noexcept {
   std::array<epoll_event, kMost> events;  // filled as far as it is read
   const int most = static_cast<int>(std::min(kMost, ready.size()));
-  const int n = ::epoll_wait(impl_->fd, events.data(), most, poll_ms(until));
+  const int n = ::epoll_wait(impl_->fd, events.data(), most, poll_ms(until, now));
   std::size_t filled = 0;
   for (int i = 0; i < n; ++i) {
     const epoll_event& e = events[static_cast<std::size_t>(i)];
