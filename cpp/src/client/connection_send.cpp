@@ -16,6 +16,8 @@ namespace {
 
 // Messages of others that a caller sends after its own call is over.
 constexpr int kFavoursMax = 16;
+// Turns that a caller gives to others before it sends.
+constexpr int kTurnsMax = 16;
 
 std::uint64_t now_micros() noexcept {
   const auto t = std::chrono::system_clock::now().time_since_epoch();
@@ -32,11 +34,15 @@ void Connection::send_queued(Lock& lock, const SendLimits& limits) {
   sending_ = true;
   int favours = 0;
   std::size_t sent = 0;
+  // Threads that are about to call get their turn to queue, as long as there are such: one message for all.
   if (limits.self && inflight_ > 1 && queue_head_) {
-    // Threads that are about to call get their turn to queue: one message for all.
-    lock.unlock();
-    std::this_thread::yield();
-    lock.lock();
+    const Call* last = nullptr;
+    for (int turns = 0; turns < kTurnsMax && queue_tail_ != last; ++turns) {
+      last = queue_tail_;
+      lock.unlock();
+      std::this_thread::yield();
+      lock.lock();
+    }
   }
   while (!broken()) {
     if (!ws_->has_send()) {
