@@ -65,18 +65,18 @@ double Retry::limit(std::uint32_t failures) const noexcept {
 struct Client::Impl final : client::Session {
   using Session::Session;
 
-  /// The connection in use, or the next one: another thread makes it, this one waits.
-  Result<std::shared_ptr<Connection>> acquire(TimePoint deadline, const Interrupt& interrupt) {
+  /// The connection in use, or the next one: another thread makes it, this one waits. `now` is the clock, read a moment
+  /// ago, and read again after a wait.
+  Result<std::shared_ptr<Connection>> acquire(TimePoint deadline, const Interrupt& interrupt, TimePoint& now) {
     std::unique_lock lock(mutex_);
     const std::uint64_t seen = failed_tries_;
-    for (;;) {
+    for (;; now = Clock::now()) {
       if (is_closed()) return closed_error();
       if (connection_ && connection_->usable()) return connection_;
       if (!connecting_) {
-        if (auto r = replace_connection(Clock::now()); !r) return std::move(r).error();
+        if (auto r = replace_connection(now); !r) return std::move(r).error();
       }
       if (failed_tries_ != seen && !waits_through(last_failure_.code)) return last_failure_;
-      const TimePoint now = Clock::now();
       if (now >= deadline) return no_connection();
       if (!interrupt.requested) {
         if (deadline == TimePoint::max()) {
@@ -97,22 +97,22 @@ struct Client::Impl final : client::Session {
   Result<void> run(Call& call, const CallOptions& how) {
     calls_.fetch_add(1, std::memory_order_relaxed);
     const TimePoint start = Clock::now();
-    auto r = run_until(net::after(start, how.timeout < 0 ? options.timeout : how.timeout), call, how);
+    auto r = run_until(start, net::after(start, how.timeout < 0 ? options.timeout : how.timeout), call, how);
     if (!r) r.error().elapsed = std::chrono::duration<double>(Clock::now() - start).count();
     return r;
   }
 
-  Result<void> run_until(TimePoint deadline, Call& call, const CallOptions& how) {
+  Result<void> run_until(TimePoint now, TimePoint deadline, Call& call, const CallOptions& how) {
     call.deadline = deadline;
     call.interrupt = how.interrupt;
     call.progress = how.progress;
     call.max_value_bytes = options.max_value_size;
     std::uint32_t tries = 0;
-    for (;;) {
-      auto c = acquire(call.deadline, how.interrupt);
+    for (;; now = Clock::now()) {
+      auto c = acquire(call.deadline, how.interrupt, now);
       if (!c) return after_tries(tries, call, std::move(c).error());
-      call.next_look = Clock::now() + kSlice;
-      if (c.value()->execute(call) == Connection::Ran::not_started) {
+      call.next_look = now + kSlice;
+      if (c.value()->execute(call, now) == Connection::Ran::not_started) {
         if (Clock::now() < call.deadline) continue;
         return after_tries(tries, call, {Errc::operation_timeout, "no connection stayed open"});
       }
@@ -316,7 +316,8 @@ Result<double> Client::ping(const CallOptions& options) {
 
 Result<ServerInfo> Client::server_info(const CallOptions& options) {
   const double seconds = options.timeout < 0 ? impl_->options.timeout : options.timeout;
-  auto c = impl_->acquire(net::after(Clock::now(), seconds), options.interrupt);
+  TimePoint now = Clock::now();
+  auto c = impl_->acquire(net::after(now, seconds), options.interrupt, now);
   if (!c) return std::move(c).error();
   return ServerInfo{client::dialect_name(*c.value())};
 }

@@ -135,12 +135,12 @@ rpc::ReplySink* Connection::find(std::uint32_t request_id, std::uint64_t) {
 
 // ---- calls
 
-Connection::Ran Connection::execute(Call& call) {
+Connection::Ran Connection::execute(Call& call, TimePoint now) {
   Lock lock(mutex_);
-  if (!admit(lock, call)) return call.done ? Ran::finished : Ran::not_started;
-  enroll(call);
-  if (!sending_ && !send_blocked_) send_queued(lock, {&call, call.deadline});
-  wait_for(lock, call);
+  if (!admit(lock, call, now)) return call.done ? Ran::finished : Ran::not_started;
+  enroll(call, now);
+  if (!sending_ && !send_blocked_) send_queued(lock, {.self = &call, .until = call.deadline, .now = now});
+  wait_for(lock, call, std::max(now, last_traffic_));
   return Ran::finished;
 }
 
@@ -150,9 +150,8 @@ bool Connection::fits(const Call& call) const {
 }
 
 // Back-pressure: waits until one more call fits the limits. False: broken, or the deadline passed.
-bool Connection::admit(Lock& lock, Call& call) {
-  while (usable() && !fits(call)) {
-    const TimePoint now = Clock::now();
+bool Connection::admit(Lock& lock, Call& call, TimePoint& now) {
+  for (; usable() && !fits(call); now = Clock::now()) {
     if (now >= call.deadline) {
       call.done = call.failed = true;
       call.error = {Errc::overload, std::to_string(inflight_) + " calls are in flight already"};
@@ -169,7 +168,7 @@ bool Connection::admit(Lock& lock, Call& call) {
   return usable();
 }
 
-void Connection::enroll(Call& call) {
+void Connection::enroll(Call& call, TimePoint now) {
   if (inflight_ == 0) heard_ = false;  // the request will carry the acknowledgement
   // Ids count up and are not reused on a connection; the slot of a call that is still under way is skipped.
   while (slots_[next_id_ % kSlots]) ++next_id_;
@@ -186,7 +185,7 @@ void Connection::enroll(Call& call) {
   call.prev_queued = queue_tail_;
   (queue_tail_ ? queue_tail_->next_queued : queue_head_) = &call;
   queue_tail_ = &call;
-  if (inflight_ == 1) last_traffic_ = Clock::now();
+  if (inflight_ == 1) last_traffic_ = now;
   if (next_id_ >= kRequestIdsEnd) retired_.store(true, std::memory_order_release);
 }
 
@@ -308,9 +307,8 @@ void Connection::end() noexcept {
 
 // ---- waiting
 
-void Connection::wait_for(Lock& lock, Call& call) {
-  while (!call.done) {
-    const TimePoint now = Clock::now();
+void Connection::wait_for(Lock& lock, Call& call, TimePoint now) {
+  for (; !call.done; now = Clock::now()) {
     if (now >= call.deadline) {
       abandon(call, {Errc::operation_timeout, call.sent_any ? "no complete reply from the server in time"
                                                             : "the request could not be sent in time"});
@@ -345,7 +343,7 @@ void Connection::lead(Lock& lock, Call& call, TimePoint now) {
   receive();
   if (call.done) return;
   if (ws_->has_send() && !sending_ && !send_blocked_) {
-    send_queued(lock, {&call, call.deadline});
+    send_queued(lock, {.self = &call, .until = call.deadline, .now = now});
     if (call.done) return;
   }
   if (auto* held = static_cast<Call*>(reader_->blocked())) {
@@ -360,6 +358,7 @@ void Connection::lead(Lock& lock, Call& call, TimePoint now) {
     return;
   }
   sleep(lock, call, now);
+  if (leader_ == &call && !broken()) receive();
 }
 
 void Connection::sleep(Lock& lock, Call& call, TimePoint now) {
@@ -372,17 +371,26 @@ void Connection::sleep(Lock& lock, Call& call, TimePoint now) {
   if (call.progress.report) until = std::min(until, now + kSlice);
   if (sliced) until = std::min(until, now + kSlice);
   const bool want_write = send_blocked_;
-  leader_sleeps_ = true;
+  // Nobody has to wake a thread that is alone, nor tell it of a socket that becomes writable. Who comes meanwhile sends
+  // by itself (wait_to_send()), and who breaks the connection ends the receive.
+  const bool alone = inflight_ == 1 && !services_ && !want_write && until - now >= net::kReceiveWait;
+  const bool receives = alone && !call.progress.report && ws_->may_receive_ahead();
+  (receives ? leader_receives_ : leader_sleeps_) = true;
   lock.unlock();
-  const net::PollResult p = net::wait(ws_->fd(), want_write, &wake_up_, until);
+  net::PollResult p;
+  if (receives) {
+    p.readable = ws_->receive_ahead();
+  } else {
+    p = net::wait(ws_->fd(), want_write, &wake_up_, until);
+  }
   lock.lock();
-  leader_sleeps_ = false;
+  leader_receives_ = leader_sleeps_ = false;
   if (p.woken) wake_up_.drain();
   if (broken()) return;
   if (p.readable) ws_->set_readable();
   if (p.writable) {
     send_blocked_ = false;
-    if (!sending_) send_queued(lock, {&call, call.deadline});
+    if (!sending_) send_queued(lock, {.self = &call, .until = call.deadline, .now = Clock::now()});
   }
   const bool quiet = !p.readable && !p.writable && !p.woken;
   if (sliced && quiet && !call.done) {

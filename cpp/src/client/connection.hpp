@@ -51,8 +51,8 @@ class Connection final : public net::Events, public rpc::PendingCalls {
   /// How a call ended on this connection; `not_started`: the connection had gone before, try another.
   enum class Ran : std::uint8_t { finished, not_started };
 
-  /// Carries one call out on the calling thread. The result is in the call.
-  Ran execute(Call& call);
+  /// Carries one call out on the calling thread. The result is in the call. `now`: the clock, read a moment ago.
+  Ran execute(Call& call, net::TimePoint now);
 
   /// Ends the connection; calls under way fail with `reason`. A server that has answered so far gets until `deadline`
   /// to end its side. Any thread.
@@ -135,8 +135,8 @@ class Connection final : public net::Events, public rpc::PendingCalls {
 
   // calls
   [[nodiscard]] net::TimePoint silence_limit() const;
-  bool admit(Lock& lock, Call& call);
-  void enroll(Call& call);
+  bool admit(Lock& lock, Call& call, net::TimePoint& now);
+  void enroll(Call& call, net::TimePoint now);
   void release(Call& call);
   void fail(Call& call, Error error);
   bool end_early(Call& call, Error error);
@@ -149,8 +149,10 @@ class Connection final : public net::Events, public rpc::PendingCalls {
     const Call* self = nullptr;  // whose thread sends; null: an event loop's
     net::TimePoint until = net::TimePoint::max();
     std::size_t bytes = std::numeric_limits<std::size_t>::max();
+    net::TimePoint now{};  // the clock, read a moment ago
   };
   void send_queued(Lock& lock, const SendLimits& limits);
+  bool wait_to_send(Lock& lock);
   [[nodiscard]] bool fits(const Call& call) const;
   void announce(Call& call);
   void count_timeout(const Call& call);
@@ -162,7 +164,7 @@ class Connection final : public net::Events, public rpc::PendingCalls {
   [[nodiscard]] std::size_t framed_size(const Call& call) const;
 
   // waiting
-  void wait_for(Lock& lock, Call& call);
+  void wait_for(Lock& lock, Call& call, net::TimePoint now);
   void lead(Lock& lock, Call& call, net::TimePoint now);
   void follow(Lock& lock, Call& call, net::TimePoint now);
   void sleep(Lock& lock, Call& call, net::TimePoint now);
@@ -203,7 +205,8 @@ class Connection final : public net::Events, public rpc::PendingCalls {
   bool send_blocked_ = false;
 
   Call* leader_ = nullptr;
-  bool leader_sleeps_ = false;
+  bool leader_sleeps_ = false;    // in poll(), out of which wake_up_ brings it
+  bool leader_receives_ = false;  // or so, for kReceiveWait at most
   Service* services_ = nullptr;
   bool heard_ = false;  // bytes came since the last wait
   net::WakeUp wake_up_;

@@ -19,14 +19,15 @@ Connection::Started Connection::start(Call& call, bool may_wait) {
     starved_ = true;
     return Started::no_room;
   }
-  enroll(call);
+  enroll(call, inflight_ == 0 ? net::Clock::now() : last_traffic_);
   if (services_) this->call(*services_);
   return Started::queued;
 }
 
 void Connection::flush() {
   Lock lock(mutex_);
-  if (!broken() && !sending_ && !send_blocked_) send_queued(lock, {.bytes = kPumpMax});
+  if (broken() || sending_ || send_blocked_) return;
+  send_queued(lock, {.bytes = kPumpMax, .now = net::Clock::now()});
 }
 
 bool Connection::pump() {
@@ -46,7 +47,7 @@ bool Connection::pump() {
     if (broken() || got >= kPumpMax) break;
   }
   send_blocked_ = false;
-  if (!broken() && !sending_) send_queued(lock, {.bytes = kPumpMax});
+  if (!broken() && !sending_) send_queued(lock, {.bytes = kPumpMax, .now = net::Clock::now()});
   if (broken()) return false;
   if (heard_ && active_) ws_->quick_ack();  // as in sleep()
   heard_ = false;
@@ -130,7 +131,7 @@ void Connection::serve(Service& service, TimePoint until, bool wants_room) {
   while (!self.done && !broken()) {
     service.called = false;
     if (queue_head_ && !sending_ && !send_blocked_) {
-      send_queued(lock, {&self, until});
+      send_queued(lock, {.self = &self, .until = until, .now = net::Clock::now()});
       continue;
     }
     const TimePoint now = net::Clock::now();

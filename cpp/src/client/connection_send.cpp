@@ -16,6 +16,8 @@ namespace {
 
 // Messages of others that a caller sends after its own call is over.
 constexpr int kFavoursMax = 16;
+// Turns that a caller gives to others before it sends.
+constexpr int kTurnsMax = 16;
 
 std::uint64_t now_micros() noexcept {
   const auto t = std::chrono::system_clock::now().time_since_epoch();
@@ -32,20 +34,19 @@ void Connection::send_queued(Lock& lock, const SendLimits& limits) {
   sending_ = true;
   int favours = 0;
   std::size_t sent = 0;
+  // Threads that are about to call get their turn to queue, as long as there are such: one message for all.
   if (limits.self && inflight_ > 1 && queue_head_) {
-    // Threads that are about to call get their turn to queue: one message for all.
-    lock.unlock();
-    std::this_thread::yield();
-    lock.lock();
+    const Call* last = nullptr;
+    for (int turns = 0; turns < kTurnsMax && queue_tail_ != last; ++turns) {
+      last = queue_tail_;
+      lock.unlock();
+      std::this_thread::yield();
+      lock.lock();
+    }
   }
   while (!broken()) {
     if (!ws_->has_send()) {
-      if (ws_->write_under_way()) {
-        ws_->run();
-        if (!ws_->has_send() && ws_->write_under_way()) break;
-      } else if (!compose()) {
-        break;
-      }
+      if (!compose()) break;
       continue;
     }
     lock.unlock();
@@ -54,23 +55,36 @@ void Connection::send_queued(Lock& lock, const SendLimits& limits) {
     sends_.fetch_add(1, std::memory_order_relaxed);
     if (broken()) break;
     if (r.status == net::IoStatus::would_block) {
+      if (leader_receives_ && limits.self && wait_to_send(lock)) continue;
       send_blocked_ = true;
       if (leader_sleeps_) wake_up_.signal();
       break;
     }
-    last_traffic_ = Clock::now();
     ws_->complete_send(r);
     sent += r.bytes;
+    if (!ws_->has_send() && !queue_head_) {
+      last_traffic_ = std::max(last_traffic_, limits.now);  // all went at once: no need to look again
+      break;
+    }
+    last_traffic_ = Clock::now();
     const bool enough = limits.self ? limits.self->done && ++favours > kFavoursMax : sent >= limits.bytes;
     if (enough || last_traffic_ >= limits.until) {
       // The rest is somebody else's to send: whoever waits finds the socket writable.
-      send_blocked_ = ws_->has_send() || ws_->write_under_way() || queue_head_;
-      if (send_blocked_ && leader_sleeps_) wake_up_.signal();
-      if (send_blocked_ && !leader_) pass_leadership();
+      send_blocked_ = true;
+      if (leader_sleeps_) wake_up_.signal();
+      if (!leader_) pass_leadership();
       break;
     }
   }
   sending_ = false;
+}
+
+// Where the leader cannot be told that the socket is to become writable. False: it has not.
+bool Connection::wait_to_send(Lock& lock) {
+  lock.unlock();
+  const bool writable = net::wait(ws_->fd(), true, nullptr, Clock::now() + net::kReceiveWait).writable;
+  lock.lock();
+  return writable;
 }
 
 // Makes the next message; false when nothing is queued.

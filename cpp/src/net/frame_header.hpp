@@ -1,4 +1,5 @@
-// The header of a WebSocket frame that a server sends: unmasked, unfragmented (RFC 6455, 5.2).
+// The header of an unfragmented WebSocket frame (RFC 6455, 5.2). A client's has the mask's key behind it, and kMasked
+// set in its second byte.
 #pragma once
 
 #include <cstddef>
@@ -9,6 +10,8 @@ namespace simdrive::net {
 enum class Opcode : std::uint8_t { text = 1, binary = 2, close = 8, ping = 9 };
 
 inline constexpr std::size_t kFrameHeaderMax = 10;
+inline constexpr std::size_t kMaskKeySize = 4;
+inline constexpr std::uint8_t kMasked = 0x80;
 
 [[nodiscard]] constexpr std::size_t frame_header_size(std::uint64_t payload) noexcept {
   if (payload < 126) return 2;

@@ -35,7 +35,8 @@ class Poller {
   void remove(SocketHandle fd) noexcept;
 
   /// Sleeps until something is ready, wake() is called, or `until`; the part of `ready` that is filled. May end early.
-  std::span<Ready> wait(std::span<Ready> ready, TimePoint until) noexcept;
+  /// `now`: the clock, read a moment ago.
+  std::span<Ready> wait(std::span<Ready> ready, TimePoint until, TimePoint now = Clock::now()) noexcept;
   /// Ends wait(), also the next one. Any thread.
   void wake() noexcept;
 

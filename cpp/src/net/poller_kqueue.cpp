@@ -78,10 +78,10 @@ void Poller::change(SocketHandle fd, void* tag, bool read, bool write) noexcept 
 
 void Poller::remove(SocketHandle fd) noexcept { (void)impl_->apply(fd, nullptr, EV_DELETE, EV_DELETE, true); }
 
-std::span<Poller::Ready> Poller::wait(std::span<Ready> ready, TimePoint until) noexcept {
+std::span<Poller::Ready> Poller::wait(std::span<Ready> ready, TimePoint until, TimePoint now) noexcept {
   std::array<struct kevent, kMost> events;
   const int most = static_cast<int>(std::min(kMost, ready.size()));
-  const int ms = poll_ms(until);
+  const int ms = poll_ms(until, now);
   const timespec time{ms / 1000, (ms % 1000) * 1'000'000L};
   const int n = ::kevent(impl_->fd, nullptr, 0, events.data(), most, &time);
   std::size_t filled = 0;

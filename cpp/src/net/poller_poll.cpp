@@ -93,9 +93,9 @@ void Poller::remove(SocketHandle fd) noexcept {
   impl_->tags.pop_back();
 }
 
-std::span<Poller::Ready> Poller::wait(std::span<Ready> ready, TimePoint until) noexcept {
+std::span<Poller::Ready> Poller::wait(std::span<Ready> ready, TimePoint until, TimePoint now) noexcept {
   std::vector<PollEntry>& entries = impl_->entries;
-  if (poll_all(entries, poll_ms(until)) <= 0) return ready.first(0);
+  if (poll_all(entries, poll_ms(until, now)) <= 0) return ready.first(0);
   if (entries[0].revents != 0) impl_->wake_up.drain();
   std::size_t filled = 0;
   const std::size_t others = entries.size() - 1;

@@ -20,8 +20,8 @@ class ReadAhead {
   /// Fills `pieces`: with what is here, or by one receive.
   IoResult receive(Socket& socket, std::span<IoPiece> pieces) noexcept {
     if (any()) return take(pieces);
-    std::size_t space = 0;
-    for (const IoPiece& piece : pieces) space += piece_size(piece);
+    if (over_.status != IoStatus::ok) return over_;
+    const std::size_t space = size_of(pieces);
     // Behind a large read comes the head of the next part of the same value: its body is for the caller's memory.
     const bool small = space <= kSmall;
     const bool more = small && !bulk_;
@@ -34,6 +34,21 @@ class ReadAhead {
     begin_ = 0;
     end_ = r.bytes;
     return take(pieces);
+  }
+
+  /// Whether the next receive would be for small reads, and so may come before them.
+  [[nodiscard]] bool fits(std::span<const IoPiece> pieces) const noexcept {
+    return !any() && !bulk_ && size_of(pieces) <= kSmall;
+  }
+  /// Waits for bytes for reads to come (Socket::receive_or_wait()). False: none came, and no end either.
+  bool receive_or_wait(Socket& socket) noexcept {
+    const IoResult r = socket.receive_or_wait(io_piece(bytes_.data(), bytes_.size()));
+    if (r.status == IoStatus::would_block) return false;
+    if (r.status != IoStatus::ok) over_ = r;
+    drained_ = r.bytes < bytes_.size();
+    begin_ = 0;
+    end_ = r.bytes;
+    return true;
   }
 
   /// Whether bytes are here for reads to come.
@@ -78,6 +93,12 @@ class ReadAhead {
   static constexpr std::size_t kSmall = 4096;
   static constexpr std::size_t kSize = std::size_t{32} << 10;
 
+  static std::size_t size_of(std::span<const IoPiece> pieces) noexcept {
+    std::size_t space = 0;
+    for (const IoPiece& piece : pieces) space += piece_size(piece);
+    return space;
+  }
+
   IoResult take(std::span<IoPiece> pieces) noexcept {
     IoResult r;
     for (const IoPiece& piece : pieces) {
@@ -95,6 +116,7 @@ class ReadAhead {
   bool bulk_ = false;  // the last receive was for a large read
   bool drained_ = false;
   bool borrowed_ = false;
+  IoResult over_{};  // what receive_or_wait() got instead of bytes
 };
 
 }  // namespace simdrive::net

@@ -86,8 +86,8 @@ std::string unix_url(std::string_view path) {
 
 Error connect_interrupted() { return {Errc::interrupted, "connecting was interrupted"}; }
 
-int poll_ms(TimePoint until) noexcept {
-  const auto left = until - Clock::now();
+int poll_ms(TimePoint until, TimePoint now) noexcept {
+  const auto left = until - now;
   if (left <= Clock::duration::zero()) return 0;
   const auto ms = std::chrono::ceil<std::chrono::milliseconds>(left).count();
   return static_cast<int>(std::min<std::int64_t>(ms, 3'600'000));

@@ -72,6 +72,10 @@ class Socket {
   [[nodiscard]] SocketHandle fd() const noexcept { return fd_; }
   [[nodiscard]] bool open() const noexcept { return fd_ != kNoSocket; }
   IoResult receive(std::span<IoPiece> pieces) noexcept;
+  /// From now on receive_or_wait() waits. Nothing else does. False: this system has no such thing.
+  bool allow_waiting() noexcept;
+  /// One receive that waits for bytes, for kReceiveWait at most: one system call instead of two. A signal ends it, too.
+  IoResult receive_or_wait(const IoPiece& piece) noexcept;
   IoResult send(std::span<const IoPiece> pieces) noexcept;
   /// Acknowledge at once, once: the peer may hold its next segment back until it hears from us. Linux only.
   void quick_ack() noexcept;
@@ -86,6 +90,9 @@ class Socket {
  private:
   SocketHandle fd_ = kNoSocket;
 };
+
+/// How long Socket::receive_or_wait() may wait.
+inline constexpr std::chrono::milliseconds kReceiveWait{100};
 
 /// Wakes a thread that sleeps in wait(): an eventfd, or a pipe where there is none, or a UDP socket that talks to
 /// itself where only sockets can be waited for.

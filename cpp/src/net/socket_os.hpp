@@ -72,6 +72,6 @@ inline constexpr int kBacklog = 4096;
 [[nodiscard]] Error not_added(int code);
 
 /// Milliseconds from now, rounded up, at most an hour: callers wait in a loop.
-[[nodiscard]] int poll_ms(TimePoint until) noexcept;
+[[nodiscard]] int poll_ms(TimePoint until, TimePoint now = Clock::now()) noexcept;
 
 }  // namespace simdrive::net

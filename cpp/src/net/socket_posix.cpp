@@ -21,15 +21,29 @@ namespace simdrive::net {
 namespace {
 
 #ifdef MSG_NOSIGNAL
-constexpr int kSendFlags = MSG_NOSIGNAL;
+constexpr int kNoSignal = MSG_NOSIGNAL;
 #else
-constexpr int kSendFlags = 0;
+constexpr int kNoSignal = 0;
 #endif
+
+// Where each call can say that it does not wait, the socket need not be non-blocking: receive_or_wait() can wait.
+#ifdef __linux__
+constexpr int kNow = MSG_DONTWAIT;
+#else
+constexpr int kNow = 0;
+#endif
+constexpr int kSendFlags = kNoSignal | kNow;
 
 IoResult from_errno() noexcept {
   const int e = errno;
   if (e == EAGAIN || e == EWOULDBLOCK || e == EINTR) return {IoStatus::would_block, 0, 0};
   return {IoStatus::failed, 0, e};
+}
+
+IoResult received(ssize_t n) noexcept {
+  if (n > 0) return {IoStatus::ok, static_cast<std::size_t>(n), 0};
+  if (n == 0) return {IoStatus::end, 0, 0};
+  return from_errno();
 }
 
 msghdr message(std::span<const IoPiece> pieces) noexcept {
@@ -150,14 +164,27 @@ Result<Socket> connect_one(const addrinfo& address, TimePoint deadline, const St
 IoResult Socket::receive(std::span<IoPiece> pieces) noexcept {
   ssize_t n;
   if (pieces.size() == 1) {
-    n = ::recv(fd_, pieces[0].iov_base, pieces[0].iov_len, 0);
+    n = ::recv(fd_, pieces[0].iov_base, pieces[0].iov_len, kNow);
   } else {
     msghdr m = message(pieces);
-    n = ::recvmsg(fd_, &m, 0);
+    n = ::recvmsg(fd_, &m, kNow);
   }
-  if (n > 0) return {IoStatus::ok, static_cast<std::size_t>(n), 0};
-  if (n == 0) return {IoStatus::end, 0, 0};
-  return from_errno();
+  return received(n);
+}
+
+#ifdef __linux__
+bool Socket::allow_waiting() noexcept {
+  const timeval most{0, std::chrono::microseconds(kReceiveWait).count()};
+  const int flags = ::fcntl(fd_, F_GETFL);
+  return flags >= 0 && ::setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &most, sizeof most) == 0 &&
+         ::fcntl(fd_, F_SETFL, flags & ~O_NONBLOCK) == 0;
+}
+#else
+bool Socket::allow_waiting() noexcept { return false; }
+#endif
+
+IoResult Socket::receive_or_wait(const IoPiece& piece) noexcept {
+  return received(::recv(fd_, piece.iov_base, piece.iov_len, 0));
 }
 
 IoResult Socket::send(std::span<const IoPiece> pieces) noexcept {

@@ -154,6 +154,13 @@ IoResult Socket::receive(std::span<IoPiece> pieces) noexcept {
   return {got == 0 ? IoStatus::end : IoStatus::ok, got, 0};
 }
 
+bool Socket::allow_waiting() noexcept { return false; }
+
+IoResult Socket::receive_or_wait(const IoPiece& piece) noexcept {
+  IoPiece only = piece;
+  return receive({&only, 1});
+}
+
 IoResult Socket::send(std::span<const IoPiece> pieces) noexcept {
   DWORD sent = 0;
   if (::WSASend(fd_, as_wsabuf(pieces.data()), static_cast<DWORD>(pieces.size()), &sent, 0, nullptr, nullptr) != 0) {

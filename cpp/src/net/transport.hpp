@@ -47,7 +47,7 @@ class PlainTransport {
   executor_type get_executor() const noexcept { return QueueExecutor(*queue_); }
   [[nodiscard]] Socket& socket() noexcept { return socket_; }
   [[nodiscard]] bool reading() const noexcept { return read_op_ != nullptr; }
-  [[nodiscard]] bool writing() const noexcept { return write_op_ != nullptr; }
+  [[nodiscard]] bool writing() const noexcept { return write_op_ != nullptr || !frame_.empty(); }
 
   template <class Buffers, class Handler>
   auto async_read_some(const Buffers& buffers, Handler&& handler) {
@@ -82,8 +82,27 @@ class PlainTransport {
   /// Fills the pending read with what was received ahead, or by one receive.
   IoResult receive_pending() noexcept { return ahead_.receive(socket_, {read_.list.data(), read_.count}); }
   [[nodiscard]] const ReadAhead& ahead() const noexcept { return ahead_; }
-  /// One send of the pending write. Needs no lock.
-  IoResult send_pending() noexcept { return socket_.send({write_.list.data(), write_.count}); }
+  /// Whether the next receive may come before the read that asks for it.
+  [[nodiscard]] bool may_receive_ahead() const noexcept {
+    return read_op_ != nullptr && ahead_.fits({read_.list.data(), read_.count});
+  }
+  /// ReadAhead::receive_or_wait(). Needs no lock if nobody else receives meanwhile.
+  bool receive_ahead() noexcept { return ahead_.receive_or_wait(socket_); }
+
+  /// The owner's frame, which goes before a write that comes meanwhile. Not while a write is pending.
+  void send_frame(std::span<const std::uint8_t> frame) noexcept { frame_ = frame; }
+  [[nodiscard]] bool sending_frame() const noexcept { return !frame_.empty(); }
+  /// Returns whether the frame is gone.
+  bool frame_sent(std::size_t n) noexcept {
+    frame_ = frame_.subspan(n);
+    return frame_.empty();
+  }
+  /// One send of the frame, or of the pending write. Needs no lock.
+  IoResult send_pending() noexcept {
+    if (frame_.empty()) return socket_.send({write_.list.data(), write_.count});
+    const IoPiece piece = io_piece(frame_.data(), frame_.size());
+    return socket_.send({&piece, 1});
+  }
   void complete_read(ErrorCode ec, std::size_t n) noexcept { complete(read_op_, ec, n); }
   void complete_write(ErrorCode ec, std::size_t n) noexcept { complete(write_op_, ec, n); }
 
@@ -102,6 +121,7 @@ class PlainTransport {
   IoPieces write_;
   Op* read_op_ = nullptr;
   Op* write_op_ = nullptr;
+  std::span<const std::uint8_t> frame_;
   ReadAhead ahead_;
 };
 

@@ -7,8 +7,10 @@
 #include <boost/beast/websocket/rfc6455.hpp>
 #include <boost/beast/websocket/stream.hpp>
 #include <charconv>
-#include <vector>
+#include <cstring>
 
+#include "net/frame_header.hpp"
+#include "net/mask.hpp"
 #include "net/op_queue.hpp"
 #include "net/transport.hpp"
 
@@ -19,8 +21,6 @@ namespace websocket = boost::beast::websocket;
 
 namespace {
 
-// One 64 KiB chunk with its frame header is masked and sent in one piece.
-constexpr std::size_t kWriteBuffer = 65536 + 4096;
 constexpr std::size_t kMessageMax = std::size_t{64} << 20;
 
 // Which of the close codes (RFC 6455, 7.4 and its IANA registry) says something to a client that would come back.
@@ -52,10 +52,8 @@ struct WebSocket::Impl {
     stream.set_option(websocket::stream_base::decorator(
         [](websocket::request_type& r) { r.set(boost::beast::http::field::user_agent, "simdrive"); }));
     stream.auto_fragment(false);
-    stream.write_buffer_bytes(kWriteBuffer);
     stream.read_message_max(kMessageMax);
     stream.binary(true);
-    pieces.reserve(32);
   }
 
   /// Gives each operation the connection's recycled memory.
@@ -91,12 +89,6 @@ struct WebSocket::Impl {
     read_armed = false;
     if (ec) return fail(ec);
     events.received(n, stream.got_binary(), stream.is_message_done());
-  }
-
-  void on_write(ErrorCode ec, std::size_t) {
-    write_armed = false;
-    if (ec) return fail(ec);
-    events.message_sent();
   }
 
   void on_ping(ErrorCode ec, std::size_t) {
@@ -169,7 +161,37 @@ struct WebSocket::Impl {
                  "the answer to the WebSocket upgrade is not valid: " + handshake_error.message()};
   }
 
+  // Messages are framed here, not by Beast: one copy, one piece to send, and nothing else to do for it.
+  void write(std::span<const BytesView> pieces) {
+    std::size_t size = 0;
+    for (const BytesView p : pieces) size += p.size();
+    const std::size_t header = frame_header_size(size);
+    if (const std::size_t room = header + kMaskKeySize + size; frame.size() < room) frame.resize(room);
+    const MaskKey key = keys.next();
+    std::uint8_t* out = frame.data();
+    write_frame_header(out, Opcode::binary, size);
+    out[1] |= kMasked;
+    out += header;
+    std::memcpy(out, key.data(), key.size());
+    out += key.size();
+    std::size_t at = 0;
+    for (const BytesView p : pieces) {
+      copy_masked(out + at, p, key, at);
+      at += p.size();
+    }
+    transport().send_frame(std::span(frame).first(header + kMaskKeySize + size));
+  }
+
   void complete_send(const IoResult& r) {
+    if (transport().sending_frame()) {
+      if (r.status == IoStatus::would_block) return;
+      if (r.status != IoStatus::ok) {
+        transport().send_frame({});
+        return fail(ErrorCode(r.error, boost::system::system_category()));
+      }
+      if (transport().frame_sent(r.bytes)) events.message_sent();
+      return;
+    }
     switch (r.status) {
       case IoStatus::ok: transport().complete_write({}, r.bytes); break;
       case IoStatus::would_block: break;
@@ -182,11 +204,12 @@ struct WebSocket::Impl {
   OpQueue queue;
   Events& events;
   websocket::stream<PlainTransport, false> stream;
-  std::vector<asio::const_buffer> pieces;
+  MaskKeys keys;
+  Bytes frame;  // the message that is being sent
   ErrorCode handshake_error;
   bool handshake_done = false;
+  bool waits = false;  // the socket's receive_or_wait() does
   bool read_armed = false;
-  bool write_armed = false;
   bool failed = false;
   bool dry = false;
 };
@@ -220,17 +243,13 @@ Result<std::unique_ptr<WebSocket>> WebSocket::upgrade(Result<Socket> socket, con
   auto up = impl->upgrade(authority, path, deadline, stop);
   std::unique_ptr<WebSocket> ws(new WebSocket(std::move(impl)));
   if (!up) return std::move(up).error();
+  ws->impl_->waits = ws->impl_->transport().socket().allow_waiting();
   return ws;
 }
 
 void WebSocket::write(std::span<const BytesView> pieces) {
-  impl_->pieces.clear();
-  for (const BytesView p : pieces) impl_->pieces.emplace_back(p.data(), p.size());
-  impl_->write_armed = true;
-  impl_->stream.async_write(impl_->pieces, Impl::Handler<&Impl::on_write>{impl_.get()});
+  if (!impl_->failed) impl_->write(pieces);
 }
-
-bool WebSocket::write_under_way() const noexcept { return impl_->write_armed; }
 
 void WebSocket::ping() { impl_->stream.async_ping({}, Impl::Handler<&Impl::on_ping>{impl_.get()}); }
 
@@ -255,12 +274,14 @@ void WebSocket::complete_send(const IoResult& result) {
 }
 
 void WebSocket::set_readable() noexcept { impl_->dry = false; }
+bool WebSocket::may_receive_ahead() const noexcept { return impl_->waits && impl_->transport().may_receive_ahead(); }
+bool WebSocket::receive_ahead() noexcept { return impl_->transport().receive_ahead(); }
 SocketHandle WebSocket::fd() const noexcept { return impl_->transport().socket().fd(); }
 void WebSocket::quick_ack() noexcept { impl_->transport().socket().quick_ack(); }
 void WebSocket::shutdown() noexcept { impl_->transport().socket().shutdown(); }
 
 bool WebSocket::say_close() noexcept {
-  if (impl_->failed || impl_->write_armed || impl_->transport().writing()) return false;
+  if (impl_->failed || impl_->transport().writing()) return false;
   impl_->stream.async_close(websocket::close_code::normal, Impl::Handler<&Impl::on_close>{impl_.get()});
   impl_->queue.run();
   if (impl_->transport().writing()) (void)impl_->transport().send_pending();

@@ -46,9 +46,8 @@ class WebSocket {
   WebSocket& operator=(const WebSocket&) = delete;
   ~WebSocket();
 
-  /// Sends one binary message. The pieces stay valid until message_sent() or until the object is gone.
+  /// Makes one binary message of the pieces, to be sent by send_some(). Not while has_send().
   void write(std::span<const BytesView> pieces);
-  [[nodiscard]] bool write_under_way() const noexcept;
   void ping();
 
   /// Runs what is queued and, if bytes are wanted, receives until the socket is dry or about `max` bytes have come.
@@ -64,6 +63,11 @@ class WebSocket {
   void set_readable() noexcept;
   [[nodiscard]] SocketHandle fd() const noexcept;
   void quick_ack() noexcept;
+  /// Whether receive_ahead() may be called.
+  [[nodiscard]] bool may_receive_ahead() const noexcept;
+  /// Waits for bytes (Socket::receive_or_wait()), for the next receive_all(). Without the mutex; nobody else may
+  /// receive meanwhile. False: nothing came.
+  bool receive_ahead() noexcept;
   /// Ends both directions; whoever waits on the socket wakes up.
   void shutdown() noexcept;
   /// Sends a Close frame and nothing after it. False: a message is under way, nothing was sent.

@@ -84,7 +84,8 @@ void Reactor::loop() noexcept {
   next_slot_ = now + kSlot;
   for (;;) {
     // With turns to give, the sockets are only looked at.
-    const std::span<net::Poller::Ready> ready = poller_->wait(ready_, again_.empty() ? next_tick_ : now);
+    const std::span<net::Poller::Ready> ready =
+        poller_->wait(ready_, again_.empty() ? next_tick_ : now, std::max(now, replied_at));
     now = net::Clock::now();
     if (mail_.load(std::memory_order_acquire)) read_mail(now);
     turns_.swap(again_);

@@ -109,6 +109,7 @@ Session::~Session() {
 void Session::turn(bool readable, net::TimePoint now) {
   if (dead_) return;
   now_ = now;
+  turn_begins_ = true;
   budget_ = kTurnBytes;
   if ((readable || socket_.more_to_receive()) && may_read()) {
     if (socket_.receive(kTurnReceive) != 0) last_sign_ = now;
@@ -256,7 +257,7 @@ MutableBytes Session::need() {
 
 void Session::received(std::size_t n, net::MessageKind kind, bool message_done) {
   if (kind != net::MessageKind::binary || closing_ || draining_) return;  // text has no meaning here
-  chunk_at_ = net::Clock::now();
+  chunk_at_ = std::exchange(turn_begins_, false) ? now_ : net::Clock::now();
   if (!reader_) return detect(BytesView(host_.receive_buffer).first(n), message_done);
   if (n == 0) return;
   if (const rpc::Fault* fault = reader_->commit(n, *this); fault != nullptr) fail(*fault);
@@ -385,7 +386,8 @@ void Session::reply(const Request& request, Call call, Answer& answer, std::uniq
   if (request.method_id == 0) return;  // a client that asks for the dialect, not for anything
   metrics.calls[index].add();
   if (answer.status != rpc::Status::success) metrics.errors[index].add();
-  const auto took = std::chrono::duration_cast<std::chrono::nanoseconds>(net::Clock::now() - request.arrived).count();
+  host_.replied_at = net::Clock::now();
+  const auto took = std::chrono::duration_cast<std::chrono::nanoseconds>(host_.replied_at - request.arrived).count();
   metrics.latency.add(static_cast<std::uint64_t>(std::max<std::int64_t>(took, 0)));
 }
 

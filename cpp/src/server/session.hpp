@@ -45,6 +45,7 @@ class SessionHost {
   Scratch scratch;
   Answer answer;
   std::unique_ptr<Payloads> spare_payloads;
+  net::TimePoint replied_at;  // when the last answer was made
 
  protected:
   ~SessionHost() = default;
@@ -176,6 +177,7 @@ class Session final : private net::ServerEvents, private rpc::RequestSink, priva
   std::int64_t budget_ = 0;  // bytes that may still be answered in this turn
   std::uint32_t next_stream_ = 0;
   std::uint32_t logged_ = 0;  // limits that were, one bit each
+  bool turn_begins_ = false;  // nothing has come in it yet
 
   net::TimePoint now_;
   net::TimePoint ticked_at_;

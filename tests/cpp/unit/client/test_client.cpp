@@ -242,6 +242,28 @@ TEST_P(ClientTest, CloseEndsCallsUnderWay) {
   EXPECT_EQ(code_of(c.size()), Errc::closed);
 }
 
+// A thread whose call is the only one waits where nobody can wake it.
+TEST_P(ClientTest, ThreadThatWaitsAloneKeepsNobodyWaiting) {
+  Client c = connect_to(peer);
+  peer.hold(Method::exists);
+  std::optional<bool> found;
+  std::thread first([&] {
+    auto r = c.exists(view("k"));
+    ASSERT_TRUE(r.ok()) << r.error().detail;
+    found = r.value();
+  });
+  peer.wait_held(1);
+  const Bytes large(std::size_t{32} << 20, 7);  // more than the socket takes at once
+  const auto written = c.write(view("k"), large);
+  EXPECT_TRUE(written.ok()) << written.error().detail;
+  const auto size = c.size();
+  ASSERT_TRUE(size.ok()) << size.error().detail;
+  EXPECT_EQ(size.value(), 1U);
+  peer.release();
+  first.join();
+  EXPECT_EQ(found, false);
+}
+
 TEST_P(ClientTest, LostConnectionIsReplacedByTheNextCall) {
   Client c = connect_to(peer);
   ASSERT_TRUE(c.write(view("k"), view("v")).ok());

@@ -129,6 +129,31 @@ TEST(ReadAheadTest, TheEndComesBehindWhatIsHere) {
   EXPECT_EQ(read_of(ahead, p, 8), "-" + std::to_string(static_cast<int>(IoStatus::end)));
 }
 
+TEST(ReadAheadTest, BytesMayComeBeforeTheReadsThatTakeThem) {
+  Pair p;
+  ReadAhead ahead;
+  if (!p.there.allow_waiting()) GTEST_SKIP() << "this system cannot wait in a receive";
+  EXPECT_FALSE(ahead.receive_or_wait(p.there));  // its time is over
+  const std::string nothing = "-" + std::to_string(static_cast<int>(IoStatus::would_block));
+  EXPECT_EQ(read_of(ahead, p, 4), nothing);  // which never waits
+  std::thread other([&] { say(p, "abcdef"); });
+  while (!ahead.receive_or_wait(p.there)) {
+  }
+  other.join();
+  std::array<IoPiece, 1> small = {io_piece(nullptr, 16)};
+  EXPECT_FALSE(ahead.fits(small));  // what is here would be lost
+  EXPECT_EQ(read_of(ahead, p, 2), "ab");
+  EXPECT_EQ(read_of(ahead, p, 9), "cdef");
+  EXPECT_TRUE(ahead.fits(small));
+  std::array<IoPiece, 1> large = {io_piece(nullptr, 5000)};
+  EXPECT_FALSE(ahead.fits(large));
+  p.here.finish();
+  EXPECT_TRUE(ahead.receive_or_wait(p.there));
+  const std::string end = "-" + std::to_string(static_cast<int>(IoStatus::end));
+  EXPECT_EQ(read_of(ahead, p, 4), end);
+  EXPECT_EQ(read_of(ahead, p, 4), end);
+}
+
 TEST(ReadAheadTest, TheReadBehindALargeOneTakesNothingAhead) {
   Pair p;
   ReadAhead ahead;
