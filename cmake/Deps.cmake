@@ -48,7 +48,7 @@ target_compile_definitions(simdrive_boost INTERFACE BOOST_ALL_NO_LIB BOOST_ASIO_
   BOOST_BEAST_SEPARATE_COMPILATION BOOST_DISABLE_CURRENT_LOCATION BOOST_ASIO_NO_DEPRECATED
   BOOST_ASIO_DISABLE_BOOST_DATE_TIME)
 if(WIN32)
-  target_compile_definitions(simdrive_boost INTERFACE _WIN32_WINNT=0x0A00 WIN32_LEAN_AND_MEAN NOMINMAX)
+  target_compile_definitions(simdrive_boost INTERFACE _WIN32_WINNT=0x0a00 WIN32_LEAN_AND_MEAN NOMINMAX)
 endif()
 
 # ---- xsimd: header only ----------------------------------------------------------------------------------

@@ -86,8 +86,8 @@ cross_tests() {
   shift
   [ -n "$dry_run" ] || boost=$(python -c 'import boost_headers; print(boost_headers.get_include())')
   run cmake -S . -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DSIMDRIVE_DEPS=bundled -DSIMDRIVE_INSTALL_SDK=OFF \
-    -DSIMDRIVE_WERROR=ON "-DSIMDRIVE_BOOST_INCLUDE=$boost" -DSIMDRIVE_GTEST_SOURCE="${SIMDRIVE_GTEST_SOURCE:-/usr/src/googletest/googletest}" \
-    "$@"
+    -DSIMDRIVE_WERROR=ON "-DSIMDRIVE_BOOST_INCLUDE=$boost" \
+    -DSIMDRIVE_GTEST_SOURCE="${SIMDRIVE_GTEST_SOURCE:-/usr/src/googletest/googletest}" "$@"
   run cmake --build "$build" --target simdrive_unit
   unit=$build/tests/cpp/simdrive_unit
 }
@@ -98,7 +98,8 @@ cross_wheel() {
   shift 3
   boost=$proof_work
   [ -n "$dry_run" ] || boost=$(python -c 'import boost_headers; print(boost_headers.get_include())')
-  SETUPTOOLS_EXT_SUFFIX=$suffix build_wheel -Ccmake.define.SIMDRIVE_WERROR=ON -Ccmake.python-hints=false "-Cwheel.tags=$tag-$tag-$platform" \
+  SETUPTOOLS_EXT_SUFFIX=$suffix build_wheel -Ccmake.define.SIMDRIVE_WERROR=ON \
+    -Ccmake.python-hints=false "-Cwheel.tags=$tag-$tag-$platform" \
     "-Ccmake.define.CYTHON_EXECUTABLE=$tools/bin/cython" "-Ccmake.define.SIMDRIVE_BOOST_INCLUDE=$boost" "$@"
 }
 

@@ -30,7 +30,8 @@ say_last '^check_wheel: '
 
 site=$proof_work/site
 run "$tools/bin/pip" install --quiet --target "$site" --platform manylinux2014_aarch64 --platform manylinux_2_28_aarch64 \
-  --python-version "$version" --only-binary=:all: pytest pytest-timeout hypothesis numpy xxhash websockets "$wheel"
+  --python-version "$version" --only-binary=:all: \
+  pytest pytest-timeout hypothesis numpy xxhash websockets click rich "$wheel"
 copy_suite
 if [ -n "$dry_run" ]; then
   echo "+ qemu-aarch64-static -L $root python$version -m pytest tests/python/unit"

@@ -41,7 +41,7 @@ _KINDS: list[tuple[type[errors.SimdriveError], int, str]] = [
     (errors.StoreNotFoundError, USAGE, "check the path"),
     (errors.StoreLockedError, USAGE, "end the program that writes to the store, or use a copy"),
     (errors.StoreReadOnlyError, USAGE, "open the store for appending"),
-    (errors.BindError, USAGE, "choose another --port, or 0 for a free one"),
+    (errors.BindError, USAGE, "choose another --port, 0 for a free one, or another --unix"),
     (errors.StoreError, USAGE, "check the path, its permissions and the disk"),
     (errors.StorageFullError, USAGE, "free some space and try again"),
     (errors.UnsupportedOperationError, SERVER, "use a server that knows the method"),

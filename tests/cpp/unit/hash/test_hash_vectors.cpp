@@ -22,7 +22,7 @@ namespace fs = std::filesystem;
 // Empty if the set that the environment names has no hash vectors (it may be one of wire vectors only).
 std::string read_vectors() {
   const char* other = std::getenv("SIMDRIVE_VECTORS");
-  const fs::path root = other != nullptr ? fs::path(other) : fs::path(__FILE__).parent_path() / "../../../vectors";
+  const fs::path root = other != nullptr ? fs::path(other) : fs::path(SIMDRIVE_TEST_VECTORS);
   for (const fs::path& folder : {root / "storage", root, root / ".." / "storage"}) {
     std::ifstream file(folder / "hash_vectors.json", std::ios::binary);
     if (file) return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};

@@ -13,6 +13,7 @@
 #include "store/file_memory.hpp"
 #include "store/store_calls.hpp"
 #include "support/failing_files.hpp"
+#include "support/open_files.hpp"
 #include "support/temporary_folder.hpp"
 
 #ifdef __has_feature
@@ -140,6 +141,7 @@ TEST(StoreThreads, ReadersAreNotDisturbedByAWriter) {
 }
 
 TEST(StoreThreads, ReadersAreNotDisturbedByCompaction) {
+  SIMDRIVE_NEEDS_RENAMES_OVER_OPEN_FILES();
   const TemporaryFolder folder;
   Store store = open_store_at(folder.file("s"));
   read_while_writing(store, true);

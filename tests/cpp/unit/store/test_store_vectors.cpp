@@ -14,6 +14,7 @@
 #include "simdrive/store.hpp"
 #include "store/json.hpp"
 #include "store/store_files.hpp"
+#include "support/open_files.hpp"
 #include "support/temporary_folder.hpp"
 
 namespace simdrive::test {
@@ -312,17 +313,20 @@ std::set<std::string> files_of(const std::string& name) {
 
 TEST(StoreVectors, GiveTheSameResultsAndFiles) {
   std::size_t scripts = 0;
+  const bool all = testing_store::renames_over_open_files();
   for (const Json& item : JsonReader(text_file(storage_vectors() / "index.json")).read().items) {
     const std::string& name = item.at("name").text;
     if (item.at("what").text.starts_with("QUIRK") || name == "stream") continue;
     if (!fs::exists(storage_vectors() / (name + ".script.jsonl"))) continue;  // tables of damage
+    if (!all && text_file(storage_vectors() / (name + ".script.jsonl")).find("compact\"") != std::string::npos)
+      continue;
     // The original says that the key is absent until the store is opened again.
     Replay replay(name, name == "batch_hash" ? std::set<std::size_t>{5, 6} : std::set<std::size_t>{});
     replay.run();
     replay.compare_files(files_of(name));
     ++scripts;
   }
-  EXPECT_GE(scripts, 20U);
+  EXPECT_GE(scripts, all ? 20U : 15U);
 }
 
 TEST(StoreVectors, TakeNoFailedStreamForAWholeOne) {
