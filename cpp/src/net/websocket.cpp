@@ -264,7 +264,6 @@ std::size_t WebSocket::receive_all(std::size_t max) {
   return total;
 }
 
-void WebSocket::run() { impl_->queue.run(); }
 bool WebSocket::has_send() const noexcept { return impl_->transport().writing(); }
 IoResult WebSocket::send_some() noexcept { return impl_->transport().send_pending(); }
 

@@ -53,8 +53,6 @@ class WebSocket {
   /// Runs what is queued and, if bytes are wanted, receives until the socket is dry or about `max` bytes have come.
   /// Returns the bytes received.
   std::size_t receive_all(std::size_t max = std::numeric_limits<std::size_t>::max());
-  /// Runs what is queued.
-  void run();
   [[nodiscard]] bool has_send() const noexcept;
   IoResult send_some() noexcept;
   void complete_send(const IoResult& result);

@@ -114,7 +114,6 @@ class EchoClient final : Events {
     got_.clear();
     done_ = false;
     while (!done_ && !failed_) {
-      ws_->run();
       while (ws_->has_send()) {
         const IoResult r = ws_->send_some();
         if (r.status == IoStatus::would_block) break;

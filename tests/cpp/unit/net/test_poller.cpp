@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <set>
 #include <thread>
 #include <vector>
@@ -154,6 +155,24 @@ TEST_F(PollerTest, WakesAndSleeps) {
   std::vector<Ready> got;
   while (got.empty()) got = wait();  // the wake-up may come alone
   EXPECT_EQ(got[0].tag, &p);
+}
+
+// The time may be the same for many waits, come nearer, and have been there before.
+TEST_F(PollerTest, EveryTimeIsKept) {
+  Pair p;
+  ASSERT_TRUE(poller->add(p.here.fd(), &p, true, false).ok());
+  p.say(1);
+  const TimePoint far = after(Clock::now(), 600);
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(poller->wait(ready, far).size(), 1U);
+  char c = 0;
+  IoPiece piece = io_piece(&c, 1);
+  ASSERT_EQ(p.here.receive({&piece, 1}).bytes, 1U);
+  for (int i = 0; i < 3; ++i) {
+    const TimePoint near = after(Clock::now(), 0.01);
+    while (Clock::now() < near) EXPECT_TRUE(poller->wait(ready, near).empty());
+    EXPECT_TRUE(poller->wait(ready, near).empty()) << "it is over";
+    EXPECT_TRUE(poller->wait(ready, near, near - std::chrono::seconds(1)).empty()) << "also for an old clock";
+  }
 }
 
 TEST_F(PollerTest, NoneOfManyIsPassedOver) {
