@@ -18,9 +18,8 @@ say_last '^\[  PASSED  \]' "C++ tests, Wine"
 
 maven_jar org.bytedeco:cpython:3.13.5-1.5.12:jar:windows-x86_64 cpython-windows
 python_home=$jar/org/bytedeco/cpython/windows-x86_64
-# Not with MinGW: its winpthreads end a thread with a lock held that every other ending thread takes inside the loader's
-# lock, and so a process whose Python threads come and go beside the module's stands still sooner or later. And GNU ld
-# leaves nothing out of a DLL.
+# Not with MinGW: its winpthreads end a thread with a lock held that others that end take inside the loader's lock, so
+# that both may wait for ever; and GNU ld leaves nothing out of a DLL.
 zig x86_64-windows-gnu
 cross_wheel cp313 win_amd64 .cp313-win_amd64.pyd "-Ccmake.define.CMAKE_TOOLCHAIN_FILE=$zig/toolchain.cmake" \
   "-Ccmake.define.Python_INCLUDE_DIR=$python_home/include" "-Ccmake.define.Python_LIBRARY=$python_home/libs/python313.lib"

@@ -27,7 +27,15 @@ using Context = asio::io_context;
 
 // Beast's stream owns a timer, and a timer's context has descriptors: one for each thread, not for each connection.
 std::shared_ptr<Context> thread_context() {
+#ifdef _WIN32
+  // Kept by the connections alone: its end waits for a thread of its own, which cannot end while this one does, as both
+  // need the lock of the system's loader.
+  thread_local std::weak_ptr<Context> kept;
+  std::shared_ptr<Context> context = kept.lock();
+  if (!context) kept = context = std::make_shared<Context>(1);
+#else
   thread_local const std::shared_ptr<Context> context = std::make_shared<Context>(1);
+#endif
   return context;
 }
 

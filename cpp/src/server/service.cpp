@@ -165,6 +165,7 @@ Result<void> Service::stop(double timeout) {
     cut_off += reactor->cut_off();
   }
   workers.stop();
+  for (const auto& reactor : reactors_) reactor->spare_payloads.reset();  // they keep the store's file open
   Result<void> result;
   if (was_started_) result = backend.flush();
   if (!result && result.error().code == Errc::closed) result = {};  // closing the store has flushed it
