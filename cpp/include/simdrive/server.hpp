@@ -69,7 +69,8 @@ struct ServerOptions {
   std::uint16_t port = 0;
   /// Not empty: listen at this path instead (unix sockets, not on Windows).
   std::string unix_path{};
-  /// Of the WebSocket.
+  /// Of the WebSocket: visible ASCII characters without '?' and '#'. With `unix_path`, clients of this library ask for
+  /// /ws.
   std::string path = "/ws";
   bool insecure_bind = false;
   /// Values of `Origin` that are let in; a request with any other is refused with 403, so that web pages cannot reach
@@ -109,7 +110,8 @@ struct ServerStats {
 class Server {
  public:
   /// Starts to listen and to serve `store`, which may be used here, too, and which the server keeps open until it has
-  /// stopped. Errors: `bind_failed`, `configuration` (an option, or an address that needs `insecure_bind`).
+  /// stopped. Errors: `bind_failed`, `configuration` (an option, or an address that needs `insecure_bind`), `closed`
+  /// (the store).
   static Result<Server> start(const Store& store, const ServerOptions& options = {});
 
   Server(Server&&) noexcept;
@@ -117,16 +119,16 @@ class Server {
   /// stop(), with its default.
   ~Server();
 
-  /// ws://127.0.0.1:34129/ws, or ws+unix:///path.
+  /// ws://127.0.0.1:34129/ws, or ws+unix:///path (absolute, what is not plain ASCII as %20).
   [[nodiscard]] std::string url() const;
   /// As bound; 0 for a path.
   [[nodiscard]] std::uint16_t port() const noexcept;
   [[nodiscard]] ServerStats stats() const;
 
   /// No new connections or requests; those begun are carried out and answered, what was written is flushed, and the
-  /// connections closed with 1001. After `timeout` seconds they are cut instead, and `operation_timeout` says so; the
-  /// server has stopped in any case, unless `ServerOptions::log` called it (`configuration`). Idempotent. The store
-  /// stays open.
+  /// connections closed with 1001. After `timeout` seconds those still at work are cut, and `operation_timeout` says
+  /// so; the server has stopped in any case, unless `ServerOptions::log` called it (`configuration`). Idempotent; of
+  /// several calls at once the earliest deadline counts. The store stays open.
   Result<void> stop(double timeout = 5.0);
   /// Sleeps until the server has stopped, at most `seconds`: whether it has.
   bool wait(double seconds) const;

@@ -136,6 +136,7 @@ void Call::finished(Result<void> result) {
       if (auto e = codec::decode_error_payload({p, text_.size()})) words = e->message;
     }
     error = {Errc::server_error, words.empty() ? "the server gave no reason" : words};
+    if (words.starts_with(rpc::kMayBeApplied)) error.outcome = Outcome::unknown;
   } else if (reply == Reply::flag) {
     number = small_[0] & 1U;
   } else if (reply == Reply::number) {

@@ -43,7 +43,7 @@ bool ColumnReader::bytes(std::uint64_t n, ByteColumn& out) {
     out.values = in_.subspan(at_, layout.size);
     out.storage.clear();
   } else {
-    if (n > unpacked_left_) return fail("packed bytes are more than the limit");
+    if (n > unpacked_left_) return fail(kTooManyUnpacked);
     unpacked_left_ -= n;
     out.storage.resize(static_cast<std::size_t>(n));
     unpack(in_.data() + at_, layout.density, layout.min, n, out.storage.data());
@@ -173,7 +173,7 @@ bool ColumnReader::text(BytesView& out) {
 
 bool ColumnReader::item_count(std::uint64_t max_items, std::uint64_t& out) {
   if (!length(out)) return false;
-  return out <= max_items || fail("too many items");
+  return out <= max_items || fail(kTooManyItems);
 }
 
 bool ColumnReader::end() { return left() == 0 || fail("surplus bytes after the message"); }

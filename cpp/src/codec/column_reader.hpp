@@ -12,6 +12,10 @@
 
 namespace simdrive::codec {
 
+// What an error says whose cause is a limit of ours, not the message.
+inline constexpr const char* kTooManyItems = "too many items";
+inline constexpr const char* kTooManyUnpacked = "packed bytes are more than the limit";
+
 /// The values of a BYTES column: a view of the message when it is raw, unpacked into `storage` else.
 struct ByteColumn {
   BytesView values;

@@ -79,6 +79,7 @@ Result<Listener> Listener::tcp(const std::string& host, std::uint16_t port) {
       NumericAddress n = numeric(bound, size);
       l.address_ = std::move(n.host);
       l.port_ = n.port;
+      l.process_ = this_process();
       return l;
     }
   }
@@ -89,9 +90,10 @@ Listener::Listener(Listener&& other) noexcept
     : socket_(std::move(other.socket_)),
       port_(other.port_),
       address_(std::move(other.address_)),
+      process_(other.process_),
+      path_(other.path_),
       device_(other.device_),
-      inode_(std::exchange(other.inode_, 0)),
-      process_(other.process_) {}
+      inode_(std::exchange(other.inode_, 0)) {}
 
 Listener& Listener::operator=(Listener&& other) noexcept {
   if (this == &other) return *this;
@@ -99,9 +101,10 @@ Listener& Listener::operator=(Listener&& other) noexcept {
   socket_ = std::move(other.socket_);
   port_ = other.port_;
   address_ = std::move(other.address_);
+  process_ = other.process_;
+  path_ = other.path_;
   device_ = other.device_;
   inode_ = std::exchange(other.inode_, 0);
-  process_ = other.process_;
   return *this;
 }
 
@@ -112,14 +115,14 @@ Result<std::optional<Accepted>> Listener::accept() {
   socklen_t size = 0;
   Socket socket(accept_one(socket_.fd(), peer, size));
   if (socket.open()) {
-    if (process_ != 0) return std::optional<Accepted>({std::move(socket), "unix"});
+    if (path_) return std::optional<Accepted>({std::move(socket), "unix"});
     const NumericAddress n = numeric(peer, size);
     return std::optional<Accepted>({std::move(socket), n.host + ":" + std::to_string(n.port)});
   }
   Error e{Errc::bind_failed, {}};
   e.system_code = last_error_code();
   if (accept_failure(e.system_code) == AcceptFailure::nobody_there) return std::optional<Accepted>{};
-  e.detail = "cannot take connections at " + address_ + (process_ != 0 ? "" : " port " + std::to_string(port_)) + ": " +
+  e.detail = "cannot take connections at " + address_ + (path_ ? "" : " port " + std::to_string(port_)) + ": " +
              error_text(e.system_code);
   return e;
 }

@@ -38,18 +38,22 @@ class Listener {
   [[nodiscard]] std::uint16_t port() const noexcept { return port_; }
   /// The address bound, as URLs have it (IPv6 in brackets), or the path.
   [[nodiscard]] const std::string& address() const noexcept { return address_; }
+  /// Nobody can connect any more, not even where a child of fork() has a copy of the socket.
   void close() noexcept;
 
  private:
   Listener() = default;
+  /// Whether this is the process that made it, not a child by fork().
+  [[nodiscard]] bool is_owner() const noexcept;
 
   Socket socket_;
   std::uint16_t port_ = 0;
   std::string address_;
-  // Of a path: what is ours to remove, and whose.
+  long process_ = 0;
+  bool path_ = false;
+  // Of a path: what is ours to remove.
   std::uint64_t device_ = 0;
   std::uint64_t inode_ = 0;
-  long process_ = 0;
 };
 
 }  // namespace simdrive::net

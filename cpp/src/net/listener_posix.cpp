@@ -93,7 +93,8 @@ Result<Listener> Listener::unix_path(const std::string& path) {
   if (ok) {
     l.device_ = static_cast<std::uint64_t>(made.st_dev);
     l.inode_ = static_cast<std::uint64_t>(made.st_ino);
-    l.process_ = static_cast<long>(::getpid());
+    l.process_ = this_process();
+    l.path_ = true;
     l.address_ = path;
     ok = ((made.st_mode & 07777) == (S_IRUSR | S_IWUSR) || ::chmod(path.c_str(), S_IRUSR | S_IWUSR) == 0) &&
          ::listen(l.socket_.fd(), kBacklog) == 0;
@@ -102,16 +103,20 @@ Result<Listener> Listener::unix_path(const std::string& path) {
   return l;
 }
 
+bool Listener::is_owner() const noexcept { return process_ == this_process(); }
+
 // A path that is somebody else's by now stays, and so does the parent's after a fork(). While the socket is open nobody
 // takes it for one that was left behind: it goes last, else what is removed could be the next server's.
+// A child that has copies of the descriptors keeps the socket open: where the system can, it is made to listen no more.
 void Listener::close() noexcept {
   if (!socket_.open()) return;
   const std::uint64_t inode = std::exchange(inode_, 0);
   struct stat there{};
-  if (inode != 0 && process_ == static_cast<long>(::getpid()) && ::lstat(address_.c_str(), &there) == 0 &&
+  if (inode != 0 && is_owner() && ::lstat(address_.c_str(), &there) == 0 &&
       static_cast<std::uint64_t>(there.st_dev) == device_ && static_cast<std::uint64_t>(there.st_ino) == inode) {
     (void)::unlink(address_.c_str());
   }
+  if (is_owner()) socket_.shutdown();
   socket_.close();
 }
 

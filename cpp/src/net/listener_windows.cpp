@@ -9,6 +9,8 @@ Result<Listener> Listener::unix_path(const std::string& path) {
                                       ": unix sockets are not supported on Windows; use a host and a port"};
 }
 
+bool Listener::is_owner() const noexcept { return true; }  // no fork()
+
 void Listener::close() noexcept { socket_.close(); }
 
 }  // namespace simdrive::net

@@ -55,6 +55,9 @@ Result<Socket> connect_one(const addrinfo& address, TimePoint deadline, const St
 [[nodiscard]] bool unix_address(const std::string& path, sockaddr_un& out) noexcept;
 #endif
 
+/// The number of this process; 0 where there is no fork() to tell it from others.
+[[nodiscard]] long this_process() noexcept;
+
 /// What comes before bind() for one that listens.
 void prepare_listener(SocketHandle socket, const addrinfo& address) noexcept;
 /// accept(), and prepare_socket() for what it gives; kNoSocket, then last_error_code() says why.

@@ -72,6 +72,8 @@ bool prepare_socket(int fd) noexcept {
   return flags >= 0 && ::fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0;
 }
 
+long this_process() noexcept { return static_cast<long>(::getpid()); }
+
 void prepare_listener(int fd, const addrinfo& address) noexcept {
   const int one = 1;
   // Else the address is taken for minutes by connections that have ended.

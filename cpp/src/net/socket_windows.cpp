@@ -83,6 +83,8 @@ bool prepare_socket(SocketHandle socket) noexcept {
   return ::ioctlsocket(socket, static_cast<long>(FIONBIO), &non_blocking) == 0;
 }
 
+long this_process() noexcept { return 0; }
+
 void prepare_listener(SocketHandle socket, const addrinfo& address) noexcept {
   const int one = 1;
   // Else another program could listen at the same address, and take our clients.

@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string_view>
 
 #include "base/endian.hpp"
 
@@ -23,6 +24,9 @@ enum class MessageType : std::uint8_t { call = 0, response = 1, event = 2 };
 inline constexpr std::uint8_t kMessageTypeMax = 2;
 
 enum class Status : std::uint8_t { success = 0, fail = 1, system_error = 2, method_not_found = 3 };
+
+/// The text of an error reply begins with it if the request may have taken effect all the same.
+inline constexpr std::string_view kMayBeApplied = "may have been applied: ";
 
 /// What real senders put in one frame.
 inline constexpr std::size_t kChunk = 65536;

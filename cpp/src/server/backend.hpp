@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <vector>
 
@@ -48,10 +49,16 @@ class Backend {
   Backend& operator=(const Backend&) = delete;
   virtual ~Backend() = default;
 
-  // The new tail. Errors as of Store; `Error::detail` says what was attempted and on what.
-  virtual Result<std::uint64_t> write(BytesView key, BytesView payload) = 0;
-  virtual Result<std::uint64_t> batch_write(std::span<const KeyValue> entries) = 0;
-  virtual Result<std::uint64_t> erase(BytesView key) = 0;
+  /// The right to write next, for threads that must not wait while others write what is long. Empty: it is not to be
+  /// had now. Nothing else is done between getting it and giving it to one of the calls below.
+  using Turn = std::unique_lock<std::mutex>;
+  [[nodiscard]] virtual Turn try_turn() = 0;
+
+  // The new tail. Errors as of Store; `Error::detail` says what was attempted and on what. Without a turn these wait
+  // for theirs. `Outcome::unknown`: it is written, but may not stay.
+  virtual Result<std::uint64_t> write(BytesView key, BytesView payload, Turn turn = {}) = 0;
+  virtual Result<std::uint64_t> batch_write(std::span<const KeyValue> entries, Turn turn = {}) = 0;
+  virtual Result<std::uint64_t> erase(BytesView key, Turn turn = {}) = 0;
 
   virtual Result<bool> exists(BytesView key) const = 0;
   virtual Result<std::uint64_t> size() const = 0;

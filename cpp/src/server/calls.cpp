@@ -7,6 +7,7 @@
 #include <unordered_set>
 #include <utility>
 
+#include "codec/column_reader.hpp"
 #include "codec/messages.hpp"
 
 namespace simdrive::server {
@@ -34,10 +35,11 @@ std::string key_hint(BytesView key) {
   return text;
 }
 
-// "write, key 6b31: <what went wrong>".
+// "write, key 6b31: <what went wrong>". Of a write that may have been applied all the same, that comes first.
 std::string error_text(Call call, const std::string& subject, const Error& error) {
   const std::string_view name = name_of(call);
-  std::string text(name);
+  std::string text(error.outcome == Outcome::unknown && is_write(call) ? rpc::kMayBeApplied : std::string_view());
+  text += name;
   if (!subject.empty()) text += ", " + subject;
   std::string_view detail = error.detail;
   if (detail.starts_with(name) && detail.substr(name.size()).starts_with(": ")) detail.remove_prefix(name.size() + 2);
@@ -100,6 +102,7 @@ void Answer::clear() noexcept {
   head.clear();
   payloads = false;
   payload_bytes = 0;
+  over_limit = false;
 }
 
 void Answer::fail(std::string_view text) {
@@ -108,70 +111,116 @@ void Answer::fail(std::string_view text) {
   head.assign(text.begin(), text.end());
 }
 
-void Calls::run(Call call, BytesView args, Scratch& scratch, Payloads& found, Answer& answer) const noexcept {
+bool Calls::run(Call call, BytesView args, Patience patience, Scratch& scratch, Payloads& found,
+                Answer& answer) const noexcept {
   try {
     answer.clear();
-    carry_out(call, args, scratch, found, answer);
+    return carry_out(call, args, patience, scratch, found, answer);
   } catch (const std::exception&) {
     answer.fail("the server has no memory for this request");  // what else containers throw
+    return true;
   }
 }
 
-void Calls::carry_out(Call call, BytesView args, Scratch& scratch, Payloads& found, Answer& answer) const {
+bool Calls::carry_out(Call call, BytesView args, Patience patience, Scratch& scratch, Payloads& found,
+                      Answer& answer) const {
   switch (call) {
-    case Call::write: return write(args, scratch, answer);
-    case Call::batch_write: return batch_write(args, scratch, answer);
+    case Call::write: return write(args, patience, scratch, answer);
+    case Call::batch_write: return batch_write(args, patience, scratch, answer);
+    case Call::erase: return erase(args, patience, scratch, answer);
     case Call::read:
-    case Call::batch_read: return read(call, args, scratch, found, answer);
-    case Call::erase: return erase(args, scratch, answer);
-    case Call::exists: return exists(args, scratch, answer);
+    case Call::batch_read: read(call, args, scratch, found, answer); break;
+    case Call::exists: exists(args, scratch, answer); break;
     case Call::len:
     case Call::is_empty:
     case Call::file_size: {
       const Result<std::uint64_t> number = call == Call::file_size ? backend_.file_size() : backend_.size();
-      if (!number) return answer.fail(error_text(call, {}, number.error()));
-      if (call == Call::is_empty) return say(*number == 0, answer);
-      return say(*number, scratch, answer);
+      if (!number) {
+        answer.fail(error_text(call, {}, number.error()));
+      } else if (call == Call::is_empty) {
+        say(*number == 0, answer);
+      } else {
+        say(*number, scratch, answer);
+      }
+      break;
     }
-    case Call::unknown: answer.status = rpc::Status::method_not_found; return;
+    case Call::unknown: answer.status = rpc::Status::method_not_found; break;
   }
+  return true;
 }
 
-void Calls::write(BytesView args, Scratch& scratch, Answer& answer) const {
+bool Calls::take_turn(Patience patience, Backend::Turn& turn) const {
+  if (patience == Patience::wait) return true;
+  turn = backend_.try_turn();
+  return turn.owns_lock();
+}
+
+bool Calls::write(BytesView args, Patience patience, Scratch& scratch, Answer& answer) const {
   const Result<KeyValue> entry = scratch.requests.write(args);
-  if (!entry) return answer.fail(refusal(entry.error()));
-  if (const std::string_view fault = fault_of_payload(entry->payload); !fault.empty()) return answer.fail(fault);
-  const Result<std::uint64_t> tail = backend_.write(entry->key, entry->payload);
-  if (!tail) return answer.fail(error_text(Call::write, key_hint(entry->key), tail.error()));
-  say(*tail, scratch, answer);
+  if (!entry) {
+    refuse(entry.error(), answer);
+    return true;
+  }
+  if (const std::string_view fault = fault_of_payload(entry->payload); !fault.empty()) {
+    answer.fail(fault);
+    return true;
+  }
+  Backend::Turn turn;
+  if (!take_turn(patience, turn)) return false;
+  const Result<std::uint64_t> tail = backend_.write(entry->key, entry->payload, std::move(turn));
+  if (tail) {
+    say(*tail, scratch, answer);
+  } else {
+    answer.fail(error_text(Call::write, key_hint(entry->key), tail.error()));
+  }
+  return true;
 }
 
-void Calls::batch_write(BytesView args, Scratch& scratch, Answer& answer) const {
+bool Calls::batch_write(BytesView args, Patience patience, Scratch& scratch, Answer& answer) const {
   const Result<std::span<const KeyValue>> entries = scratch.requests.batch_write(args);
-  if (!entries) return answer.fail(refusal(entries.error()));
-  for (const KeyValue& entry : *entries) {
-    if (const std::string_view fault = fault_of_payload(entry.payload); !fault.empty()) return answer.fail(fault);
+  if (!entries) {
+    refuse(entries.error(), answer);
+    return true;
   }
-  const Result<std::uint64_t> tail = backend_.batch_write(*entries);
-  if (!tail) {
+  for (const KeyValue& entry : *entries) {
+    if (const std::string_view fault = fault_of_payload(entry.payload); !fault.empty()) {
+      answer.fail(fault);
+      return true;
+    }
+  }
+  Backend::Turn turn;
+  if (!take_turn(patience, turn)) return false;
+  const Result<std::uint64_t> tail = backend_.batch_write(*entries, std::move(turn));
+  if (tail) {
+    say(*tail, scratch, answer);
+  } else {
     std::string subject = std::to_string(entries->size()) + " entries";
     if (!entries->empty()) subject += ", the first with " + key_hint(entries->front().key);
-    return answer.fail(error_text(Call::batch_write, subject, tail.error()));
+    answer.fail(error_text(Call::batch_write, subject, tail.error()));
   }
-  say(*tail, scratch, answer);
+  return true;
 }
 
-void Calls::erase(BytesView args, Scratch& scratch, Answer& answer) const {
+bool Calls::erase(BytesView args, Patience patience, Scratch& scratch, Answer& answer) const {
   const Result<BytesView> key = scratch.requests.key(args);
-  if (!key) return answer.fail(refusal(key.error()));
-  const Result<std::uint64_t> tail = backend_.erase(*key);
-  if (!tail) return answer.fail(error_text(Call::erase, key_hint(*key), tail.error()));
-  say(*tail, scratch, answer);
+  if (!key) {
+    refuse(key.error(), answer);
+    return true;
+  }
+  Backend::Turn turn;
+  if (!take_turn(patience, turn)) return false;
+  const Result<std::uint64_t> tail = backend_.erase(*key, std::move(turn));
+  if (tail) {
+    say(*tail, scratch, answer);
+  } else {
+    answer.fail(error_text(Call::erase, key_hint(*key), tail.error()));
+  }
+  return true;
 }
 
 void Calls::exists(BytesView args, Scratch& scratch, Answer& answer) const {
   const Result<BytesView> key = scratch.requests.key(args);
-  if (!key) return answer.fail(refusal(key.error()));
+  if (!key) return refuse(key.error(), answer);
   const Result<bool> there = backend_.exists(*key);
   if (!there) return answer.fail(error_text(Call::exists, key_hint(*key), there.error()));
   say(*there, answer);
@@ -182,12 +231,12 @@ void Calls::read(Call call, BytesView args, Scratch& scratch, Payloads& found, A
   BytesView single;
   if (call == Call::read) {
     const Result<BytesView> key = scratch.requests.key(args);
-    if (!key) return answer.fail(refusal(key.error()));
+    if (!key) return refuse(key.error(), answer);
     single = *key;
     keys = {&single, 1};
   } else {
     const Result<std::span<const BytesView>> list = scratch.requests.batch_read(args);
-    if (!list) return answer.fail(refusal(list.error()));
+    if (!list) return refuse(list.error(), answer);
     keys = *list;
   }
   if (auto looked_up = backend_.look_up(keys, found); !looked_up) {
@@ -242,12 +291,21 @@ void Calls::spoil(Call call, BytesView args, Scratch& scratch, std::size_t i, co
   answer.fail(error_text(call, subject, error));
 }
 
-std::string Calls::refusal(const Error& error) const {
-  if (error.code == Errc::out_of_memory) return "the server has no memory for this request";
-  if (error.detail == "too many items") {
-    return "the batch has more than " + std::to_string(limits_.max_batch_items) + " items, the server's limit for one";
+void Calls::refuse(const Error& error, Answer& answer) const {
+  std::string text(kUndecodable);
+  bool over_limit = false;
+  if (error.code == Errc::out_of_memory) {
+    text = "the server has no memory for this request";
+  } else if (error.detail == codec::kTooManyItems) {
+    over_limit = true;
+    text = "the batch has more than " + std::to_string(limits_.max_batch_items) + " items, the server's limit for one";
+  } else if (error.detail == codec::kTooManyUnpacked) {
+    over_limit = true;
+    text = "the request stands for more than " + std::to_string(limits_.max_request) +
+           " bytes, the server's limit for one";
   }
-  return std::string(kUndecodable);
+  answer.fail(text);
+  answer.over_limit = over_limit;
 }
 
 }  // namespace simdrive::server

@@ -19,6 +19,9 @@
 namespace simdrive::server {
 
 [[nodiscard]] Call call_of(std::uint64_t method_id) noexcept;
+[[nodiscard]] constexpr bool is_write(Call call) noexcept {
+  return call == Call::write || call == Call::batch_write || call == Call::erase;
+}
 
 /// Memory that one call after another uses. One thread at a time.
 struct Scratch {
@@ -33,6 +36,9 @@ struct Scratch {
   void trim() noexcept;
 };
 
+/// What a write does while another one has the store.
+enum class Patience : std::uint8_t { wait, none };
+
 /// What is said to a request.
 struct Answer {
   rpc::Status status = rpc::Status::success;
@@ -41,6 +47,8 @@ struct Answer {
   /// Whether all payloads found follow, one after another, and how many bytes they are.
   bool payloads = false;
   std::uint64_t payload_bytes = 0;
+  /// It is an error because the request exceeds one of the server's limits.
+  bool over_limit = false;
 
   [[nodiscard]] std::uint64_t body_bytes() const noexcept { return head.size() + payload_bytes; }
   void clear() noexcept;
@@ -53,20 +61,23 @@ class Calls {
   Calls(Backend& backend, const ServerLimits& limits) noexcept : backend_(backend), limits_(limits) {}
 
   /// Carries out `call` with the arguments `args`. Payloads are looked up, but not checked: `found` holds them.
-  void run(Call call, BytesView args, Scratch& scratch, Payloads& found, Answer& answer) const noexcept;
+  /// False: nothing was done, since another write has the store and there is no patience for it.
+  bool run(Call call, BytesView args, Patience patience, Scratch& scratch, Payloads& found,
+           Answer& answer) const noexcept;
   /// Checks the payloads that follow `answer`, which becomes an error if one is damaged.
   void check(Call call, BytesView args, Scratch& scratch, Payloads& found, Answer& answer) const noexcept;
   /// Makes `answer` say that payload `i` could not be read.
   void spoil(Call call, BytesView args, Scratch& scratch, std::size_t i, const Error& error, Answer& answer) const;
 
  private:
-  void carry_out(Call call, BytesView args, Scratch& scratch, Payloads& found, Answer& answer) const;
-  void write(BytesView args, Scratch& scratch, Answer& answer) const;
-  void batch_write(BytesView args, Scratch& scratch, Answer& answer) const;
-  void erase(BytesView args, Scratch& scratch, Answer& answer) const;
+  bool carry_out(Call call, BytesView args, Patience patience, Scratch& scratch, Payloads& found, Answer& answer) const;
+  bool take_turn(Patience patience, Backend::Turn& turn) const;
+  bool write(BytesView args, Patience patience, Scratch& scratch, Answer& answer) const;
+  bool batch_write(BytesView args, Patience patience, Scratch& scratch, Answer& answer) const;
+  bool erase(BytesView args, Patience patience, Scratch& scratch, Answer& answer) const;
   void exists(BytesView args, Scratch& scratch, Answer& answer) const;
   void read(Call call, BytesView args, Scratch& scratch, Payloads& found, Answer& answer) const;
-  [[nodiscard]] std::string refusal(const Error& error) const;
+  void refuse(const Error& error, Answer& answer) const;
 
   Backend& backend_;
   const ServerLimits& limits_;

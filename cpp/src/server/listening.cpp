@@ -19,6 +19,8 @@ constexpr std::chrono::milliseconds kLongestWait{1000};
 constexpr int kAtOnce = 64;
 // Those that are one too many are told so, as long as there are not too many of them.
 constexpr std::uint32_t kRefusedAtOnce = 64;
+// The others are logged together, at most so often.
+constexpr std::chrono::seconds kLogDropped{1};
 
 #ifdef _WIN32
 // Handles have no limit of their own, and their numbers say nothing.
@@ -57,13 +59,27 @@ void Listening::accept(net::TimePoint now) {
     const std::uint32_t open = shared_.connections.fetch_add(1, std::memory_order_relaxed);
     if (open >= std::uint64_t{most} + kRefusedAtOnce) {
       shared_.connections.fetch_sub(1, std::memory_order_relaxed);
-      reactors_.front()->metrics.refused.add();
+      drop(accepted.peer, now);
       continue;
     }
-    reactors_[next_++ % reactors_.size()]->take(std::move(accepted), scarce || open >= most);
+    const NoRoom no_room = open >= most ? NoRoom::connections : scarce ? NoRoom::descriptors : NoRoom::none;
+    reactors_[next_++ % reactors_.size()]->take(std::move(accepted), no_room);
     if (scarce) return pause(now, "no more than reserved_descriptors are left");
     wait_ = {};
   }
+}
+
+void Listening::drop(const std::string& peer, net::TimePoint now) {
+  Metrics& metrics = reactors_.front()->metrics;
+  metrics.refused.add();
+  metrics.breaches[static_cast<std::size_t>(Limit::connections)].add();
+  ++dropped_;
+  if (now < log_dropped_) return;
+  log_dropped_ = now + kLogDropped;
+  shared_.log.write(LogLevel::warning, "limit",
+                    "connections: far more than max_connections, " + std::to_string(std::exchange(dropped_, 0)) +
+                        " closed without an answer since this was logged last",
+                    peer);
 }
 
 void Listening::pause(net::TimePoint now, const std::string& why) {

@@ -10,6 +10,7 @@ namespace simdrive::server {
 namespace {
 
 constexpr std::chrono::milliseconds kTick{250};
+constexpr std::chrono::milliseconds kDrainTick{50};  // somebody waits for the end
 constexpr std::chrono::seconds kSlot{static_cast<int>(LatencyHistogram::kSlotSeconds)};
 
 }  // namespace
@@ -39,14 +40,14 @@ void Reactor::join() noexcept {
   if (thread_.joinable()) thread_.join();
 }
 
-void Reactor::take(net::Accepted accepted, bool over_limit) {
+void Reactor::take(net::Accepted accepted, NoRoom no_room) {
   {
     const std::lock_guard lock(mutex_);
     if (over_) {
       shared.connections.fetch_sub(1, std::memory_order_relaxed);
       return;
     }
-    arrivals_.push_back({std::move(accepted), over_limit});
+    arrivals_.push_back({std::move(accepted), no_room});
     mail_.store(true, std::memory_order_release);
   }
   poller_->wake();
@@ -117,6 +118,7 @@ void Reactor::loop() noexcept {
 void Reactor::drain(net::TimePoint now) {
   if (!draining_) {
     draining_ = true;
+    next_tick_ = std::min(next_tick_, now + kDrainTick);
     if (acceptor_ != nullptr) acceptor_->stop();
     for (const auto& session : sessions_) {
       attempt(*session, [&] { session->drain(now); });
@@ -126,7 +128,7 @@ void Reactor::drain(net::TimePoint now) {
   if (!cut_.load(std::memory_order_acquire)) return;
   for (const auto& session : sessions_) {
     if (session->dead()) continue;
-    ++cut_off_;
+    if (session->at_work()) ++cut_off_;
     session->abandon();
     settle(*session);
   }
@@ -151,7 +153,7 @@ void Reactor::read_mail(net::TimePoint now) {
 void Reactor::admit(Arrival arrival, net::TimePoint now) {
   try {
     if (!shared.draining.load(std::memory_order_relaxed)) {
-      sessions_.push_back(std::make_unique<Session>(*this, std::move(arrival.accepted), arrival.over_limit, now));
+      sessions_.push_back(std::make_unique<Session>(*this, std::move(arrival.accepted), arrival.no_room, now));
       metrics.accepted.add();
       next_tick_ = std::min(next_tick_, now + kTick);
       return give_turn(*sessions_.back(), true, false, now);  // its request has mostly come along
@@ -210,7 +212,7 @@ void Reactor::tick(net::TimePoint now) {
     attempt(*session, [&] { session->tick(now); });
     settle(*session);
   }
-  next_tick_ = sessions_.empty() ? next_slot_ : now + kTick;
+  next_tick_ = sessions_.empty() ? next_slot_ : now + (draining_ ? kDrainTick : kTick);
   if (acceptor_ != nullptr) next_tick_ = std::min(next_tick_, acceptor_->tick(now));
 }
 

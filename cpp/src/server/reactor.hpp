@@ -42,14 +42,14 @@ class Reactor final : public SessionHost {
   [[nodiscard]] net::Poller& poller() noexcept { return *poller_; }
 
   /// Takes over a connection. Any thread.
-  void take(net::Accepted accepted, bool over_limit);
+  void take(net::Accepted accepted, NoRoom no_room);
   /// Looks at Shared::draining and cut(). Any thread.
   void wake() noexcept { poller_->wake(); }
   /// Ends all connections at once. Any thread.
   void cut() noexcept;
   /// Waits for the end of the thread, which comes once Shared::draining is set and no connection is left.
   void join() noexcept;
-  /// How many connections cut() ended. After join().
+  /// How many connections cut() ended that were at work. After join().
   [[nodiscard]] std::size_t cut_off() const noexcept { return cut_off_; }
 
   void work_done(Session& session) noexcept override;
@@ -57,7 +57,7 @@ class Reactor final : public SessionHost {
  private:
   struct Arrival {
     net::Accepted accepted;
-    bool over_limit;
+    NoRoom no_room;
   };
 
   Reactor(Shared& all, std::unique_ptr<net::Poller> poller) : SessionHost(all), poller_(std::move(poller)) {}

@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <string>
+
+#include "simdrive/hash.hpp"
 
 namespace simdrive::server {
 namespace {
@@ -41,6 +44,7 @@ Result<void> ReplyStream::fill(MutableBytes out) {
     if (left == 0) {
       ++item_;
       item_at_ = 0;
+      sum_ = 0;
       continue;
     }
     const auto n = static_cast<std::size_t>(std::min<std::uint64_t>(left, out.size()));
@@ -49,6 +53,15 @@ Result<void> ReplyStream::fill(MutableBytes out) {
       std::memcpy(part.data(), whole.data() + item_at_, n);
     } else if (auto read = payloads_->read(item_, item_at_, part); !read) {
       return read;
+    } else {
+      // The file may have been changed since it was checked: at least its end is not sent then.
+      sum_ = crc32(part, sum_);
+      if (n == left && sum_ != item.checksum) {
+        return Error{
+            .code = Errc::store_corrupt,
+            .detail = "the payload at offset " + std::to_string(item.start) + " was changed while it was being sent",
+            .offset = item.start};
+      }
     }
     item_at_ += n;
   }

@@ -29,7 +29,8 @@ class ReplyStream {
   [[nodiscard]] bool started() const noexcept { return started_; }
   /// The payload that next() was at.
   [[nodiscard]] std::size_t item() const noexcept { return item_; }
-  /// Writes the next frame; returns the bytes of body in it. An error of the store: nothing is written.
+  /// Writes the next frame; returns the bytes of body in it. An error of the store, or a payload
+  /// that is no longer what was checked: nothing is written.
   Result<std::size_t> next(net::ServerSocket& socket);
 
  private:
@@ -42,6 +43,7 @@ class ReplyStream {
   std::size_t head_at_ = 0;
   std::size_t item_ = 0;
   std::uint64_t item_at_ = 0;
+  std::uint32_t sum_ = 0;  // of what was read of the item
   bool started_ = false;
 };
 

@@ -35,6 +35,7 @@ struct Server::Impl {
 };
 
 Result<Server> Server::start(const Store& store, const ServerOptions& options) {
+  if (store.closed()) return Error{Errc::closed, "cannot start the server: the store is closed"};
   if (auto checked = server::check(options); !checked) return std::move(checked).error();
   try {
     auto impl = std::make_unique<Impl>(store, options);

@@ -4,6 +4,8 @@
 #include <atomic>
 #include <chrono>
 #include <cmath>
+#include <filesystem>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -14,9 +16,11 @@ namespace {
 
 constexpr std::uint32_t kMostThreads = 256;
 constexpr std::uint32_t kDefaultThreads = 8;
-// Threads for what takes long. Where writes wait for a disk, as many can share one sync.
-constexpr std::size_t kWorkers = 4;
-constexpr std::size_t kWaitingWorkers = 16;
+// Threads for what takes long. A store takes one write at a time, so that a second thread only prepares the next one;
+// but where writes wait for a disk, as many as there are can share one sync.
+constexpr std::size_t kWriters = 2;
+constexpr std::size_t kWaitingWriters = 16;
+constexpr std::size_t kReaders = 4;
 
 Error bad(std::string detail) { return {Errc::configuration, std::move(detail)}; }
 
@@ -24,6 +28,9 @@ std::uint32_t thread_count(const ServerOptions& options) noexcept {
   if (options.threads != 0) return options.threads;
   return std::clamp(std::thread::hardware_concurrency(), 1U, kDefaultThreads);
 }
+
+// As it is, in the request line of a client.
+bool is_path_character(char c) noexcept { return c > 0x20 && c < 0x7f && c != '?' && c != '#'; }
 
 // A deadline that condition variables can take.
 net::TimePoint deadline_in(double seconds) noexcept {
@@ -36,8 +43,8 @@ net::TimePoint deadline_in(double seconds) noexcept {
 Result<void> check(const ServerOptions& options) {
   const ServerLimits& limits = options.limits;
   if (options.unix_path.empty() && options.host.empty()) return bad("host is empty: give a name or an address");
-  if (options.path.empty() || options.path.front() != '/' || options.path.find('?') != std::string::npos) {
-    return bad("path '" + options.path + "' must begin with '/' and have no '?'");
+  if (!options.path.starts_with('/') || !std::all_of(options.path.begin(), options.path.end(), is_path_character)) {
+    return bad("path must begin with '/' and have visible ASCII characters only, none of '?' and '#' among them");
   }
   if (options.status && (options.path == "/healthz" || options.path == "/status")) {
     return bad("path '" + options.path + "' is taken by the option `status`");
@@ -77,7 +84,8 @@ Result<void> check(const ServerOptions& options) {
 }
 
 Service::Service(Backend& store, const ServerOptions& options)
-    : Shared(store, options, store.writes_may_wait() ? kWaitingWorkers : kWorkers), started_(net::Clock::now()) {
+    : Shared(store, options, store.writes_may_wait() ? kWaitingWriters : kWriters, kReaders),
+      started_(net::Clock::now()) {
   if (limits.max_unfinished_total == 0) limits.max_unfinished_total = machine_memory() / 4;
   gate = {options.path, options.origins, options.unix_path.empty(), options.hosts, options.status};
 }
@@ -102,7 +110,9 @@ Result<net::Listener> Service::listen(const ServerOptions& options) {
       log.write(LogLevel::warning, "insecure", "anybody who reaches " + url_ + " can read and change the store");
     }
   } else {
-    url_ = "ws+unix://" + options.unix_path;
+    std::error_code failed;
+    const std::filesystem::path absolute = std::filesystem::absolute(options.unix_path, failed);
+    url_ = net::unix_url(failed ? options.unix_path : absolute.string());
   }
   return listener;
 }
@@ -147,14 +157,20 @@ Result<void> Service::stop(double timeout) {
         "stop() was called by the server's own log function, for which it would wait: call it on another thread");
   }
   std::unique_lock lock(mutex_);
+  stop_at_ = std::min(stop_at_, deadline_in(timeout));  // whoever is in the greatest hurry counts
   if (stopping_) {
+    changed_.notify_all();
     changed_.wait(lock, [this] { return stopped_; });
     return outcome_;
   }
   stopping_ = true;
   draining.store(true, std::memory_order_release);
   for (const auto& reactor : reactors_) reactor->wake();
-  const bool in_time = changed_.wait_until(lock, deadline_in(timeout), [this] { return threads_running_ == 0; });
+  while (threads_running_ != 0 && net::Clock::now() < stop_at_) {
+    const net::TimePoint until = stop_at_;  // another stop() may change it meanwhile
+    (void)changed_.wait_until(lock, until);
+  }
+  const bool in_time = threads_running_ == 0;
   lock.unlock();
   if (!in_time) {
     for (const auto& reactor : reactors_) reactor->cut();
@@ -164,7 +180,8 @@ Result<void> Service::stop(double timeout) {
     reactor->join();
     cut_off += reactor->cut_off();
   }
-  workers.stop();
+  writers.stop();
+  readers.stop();
   for (const auto& reactor : reactors_) reactor->spare_payloads.reset();  // they keep the store's file open
   Result<void> result;
   if (was_started_) result = backend.flush();
@@ -173,7 +190,8 @@ Result<void> Service::stop(double timeout) {
     log.write(LogLevel::error, "failed", result.error().detail);
   } else if (cut_off != 0) {
     result = Error{Errc::operation_timeout, "the server stopped, but " + std::to_string(cut_off) +
-                                                " connections were cut because they had not ended within the timeout"};
+                                                " connections were cut whose requests had not been carried out and "
+                                                "answered within the timeout"};
   }
   if (was_started_)
     log.write(LogLevel::info, "stopped",

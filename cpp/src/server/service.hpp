@@ -55,6 +55,7 @@ class Service final : public Shared {
   mutable std::condition_variable changed_;
   std::size_t threads_running_ = 0;
   bool was_started_ = false;
+  net::TimePoint stop_at_ = net::TimePoint::max();  // when those that have not ended are cut
   bool stopping_ = false;
   bool stopped_ = false;
   Result<void> outcome_;

@@ -38,6 +38,8 @@ constexpr std::int64_t kReplyCost = 64;
 constexpr std::uint64_t kSmallShare = std::uint64_t{64} << 10;
 // How long the peer has to answer a Close frame or to take an HTTP answer.
 constexpr std::chrono::seconds kLinger{2};
+// The same while the server stops: a client that is idle need not look at what comes until its next call.
+constexpr std::chrono::milliseconds kDrainLinger{250};
 constexpr std::uint16_t kTooBig = 1009;
 // A longer time between two looks at the clock: the process was stopped, or the machine suspended.
 constexpr std::chrono::seconds kPause{2};
@@ -59,7 +61,6 @@ rpc::RequestLimits request_limits(const ServerLimits& limits) noexcept {
   return out;
 }
 
-bool is_write(Call call) noexcept { return call == Call::write || call == Call::batch_write || call == Call::erase; }
 bool gives_payloads(Call call) noexcept { return call == Call::read || call == Call::batch_read; }
 
 bool takes_long(Call call, BytesView args, const Backend& backend) noexcept {
@@ -81,7 +82,7 @@ Payloads& SessionHost::payloads() {
   return *spare_payloads;
 }
 
-Session::Session(SessionHost& host, net::Accepted accepted, bool over_limit, net::TimePoint now)
+Session::Session(SessionHost& host, net::Accepted accepted, NoRoom no_room, net::TimePoint now)
     : host_(host),
       shared_(host.shared),
       peer_(std::move(accepted.peer)),
@@ -94,7 +95,7 @@ Session::Session(SessionHost& host, net::Accepted accepted, bool over_limit, net
       last_ping_(now),
       stalled_since_(now),
       short_since_(now),
-      over_limit_(over_limit) {
+      no_room_(no_room) {
   host_.metrics.connections.add();
 }
 
@@ -200,6 +201,10 @@ void Session::abandon() noexcept { die(); }
 bool Session::wants_read() const noexcept { return !dead_ && may_read(); }
 bool Session::wants_write() const noexcept { return !dead_ && blocked_; }
 
+bool Session::at_work() const noexcept {
+  return !dead_ && (busy() || !waiting_.empty() || (!finished_ && socket_.unsent() != 0));
+}
+
 bool Session::wants_turn() const noexcept {
   if (dead_) return false;
   if (production_) return !blocked_;
@@ -214,9 +219,10 @@ net::HttpAnswer Session::http(const net::HttpRequest& request) {
   const bool stopping = shared_.draining.load(std::memory_order_relaxed);
   switch (decision.route) {
     case Route::upgrade:
-      if (!over_limit_ && !stopping) return {};
-      decision.answer =
-          plain_answer(503, stopping ? "The server is stopping." : "The server has too many connections.");
+      if (no_room_ == NoRoom::none && !stopping) return {};
+      decision.answer = plain_answer(503, stopping                          ? "The server is stopping."
+                                          : no_room_ == NoRoom::connections ? "The server has too many connections."
+                                                                            : "The server has too few descriptors.");
       decision.answer.headers.emplace_back("Retry-After", "1");
       break;
     case Route::health: decision.answer = stopping ? plain_answer(503, "stopping") : plain_answer(200, "ok"); break;
@@ -232,8 +238,10 @@ net::HttpAnswer Session::http(const net::HttpRequest& request) {
   closing_until_ = now_ + kLinger;
   if (decision.answer.status >= 400) {
     host_.metrics.refused.add();
-    if (over_limit_) {
+    if (no_room_ == NoRoom::connections) {
       breach(Limit::connections, "more connections than max_connections");
+    } else if (no_room_ == NoRoom::descriptors) {
+      breach(Limit::descriptors, "refused: no more descriptors are left than reserved_descriptors");
     } else if (shared_.log.on()) {
       std::string text = "HTTP " + std::to_string(decision.answer.status) + ": " + decision.answer.body;
       text.pop_back();  // its line break
@@ -331,7 +339,10 @@ void Session::carry_out(Request request) {
   }
   if (takes_long(call, request.args, shared_.backend)) return hand_over(std::move(request), call, true);
   Payloads& found = host_.payloads();
-  host_.calls.run(call, request.args, host_.scratch, found, answer);
+  // What another thread writes may take long: nobody here but this connection waits for it.
+  if (!host_.calls.run(call, request.args, Patience::none, host_.scratch, found, answer)) {
+    return hand_over(std::move(request), call, true);
+  }
   if (answer.payloads && answer.payload_bytes > kCheckInline) return hand_over(std::move(request), call, false);
   if (answer.payloads) host_.calls.check(call, request.args, host_.scratch, found, answer);
   reply(request, call, answer, &host_.spare_payloads);
@@ -355,12 +366,15 @@ void Session::hand_over(Request request, Call call, bool everything) {
   work->request = std::move(request);
   work_ = std::move(work);
   working_ = true;
-  if (!shared_.workers.post(*this)) run();  // better late than never
+  Workers& workers = is_write(call) ? shared_.writers : shared_.readers;
+  if (!workers.post(*this)) run();  // better late than never
 }
 
 void Session::run() noexcept {
   Work& work = *work_;
-  if (work.everything) host_.calls.run(work.call, work.request.args, work.scratch, *work.payloads, work.answer);
+  if (work.everything) {
+    (void)host_.calls.run(work.call, work.request.args, Patience::wait, work.scratch, *work.payloads, work.answer);
+  }
   if (work.answer.payloads) {
     host_.calls.check(work.call, work.request.args, work.scratch, *work.payloads, work.answer);
   }
@@ -372,6 +386,8 @@ void Session::run() noexcept {
 void Session::reply(const Request& request, Call call, Answer& answer, std::unique_ptr<Payloads>* payloads) {
   Metrics& metrics = host_.metrics;
   const auto index = static_cast<std::size_t>(call);
+  if (answer.over_limit)
+    breach(Limit::request, {reinterpret_cast<const char*>(answer.head.data()), answer.head.size()});
   if (!closing_ && !ended_) {
     const std::uint32_t stream = rpc::reply_stream_id(dialect_, next_stream_++);
     Payloads* const found = payloads != nullptr ? payloads->get() : nullptr;
@@ -468,7 +484,7 @@ void Session::go_on() {
   if (idle && !blocked_ && !finished_ && (closing_ || ended_ || http_answered_)) {
     socket_.finish();
     finished_ = true;
-    closing_until_ = std::min(closing_until_, now_ + kLinger);
+    closing_until_ = std::min(closing_until_, now_ + (draining_ ? net::Clock::duration(kDrainLinger) : kLinger));
   }
   count_unfinished();
   count_traffic();
@@ -527,7 +543,8 @@ void Session::close(std::uint16_t code, std::string_view reason) {
   if (closing_) return;
   socket_.close(code, reason);
   closing_ = true;
-  closing_until_ = now_ + kLinger;
+  // While it drains, the replies before it have as long to be taken as they had without it.
+  if (!draining_) closing_until_ = now_ + kLinger;
   waiting_.clear();
   waiting_bytes_ = 0;
 }
@@ -551,7 +568,7 @@ void Session::cut(Limit limit, std::uint16_t code, std::string_view text) {
 
 void Session::die() noexcept {
   dead_ = true;
-  if (working_) socket_.finish();  // the peer need not wait for the worker
+  socket_.finish();  // the peer need not wait for a worker, nor for a child of fork() that has a copy of the socket
   production_.reset();
   waiting_.clear();
   waiting_bytes_ = 0;

@@ -26,6 +26,9 @@ namespace simdrive::server {
 
 class Session;
 
+/// Why a connection that was accepted is only told that there is no room for it.
+enum class NoRoom : std::uint8_t { none, connections, descriptors };
+
 /// The thread that serves a session, and what all its sessions use in turn.
 class SessionHost {
  public:
@@ -53,8 +56,7 @@ class SessionHost {
 
 class Session final : private net::ServerEvents, private rpc::RequestSink, private Task {
  public:
-  /// `over_limit`: it is one too many and is told so.
-  Session(SessionHost& host, net::Accepted accepted, bool over_limit, net::TimePoint now);
+  Session(SessionHost& host, net::Accepted accepted, NoRoom no_room, net::TimePoint now);
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
   ~Session();
@@ -75,6 +77,8 @@ class Session final : private net::ServerEvents, private rpc::RequestSink, priva
   [[nodiscard]] bool wants_write() const noexcept;
   /// There is more to do without waiting for the socket.
   [[nodiscard]] bool wants_turn() const noexcept;
+  /// Requests of it are being carried out, or their replies sent.
+  [[nodiscard]] bool at_work() const noexcept;
   /// Over; may be destroyed.
   [[nodiscard]] bool over() const noexcept { return dead_ && !working_; }
   [[nodiscard]] bool dead() const noexcept { return dead_; }
@@ -190,7 +194,7 @@ class Session final : private net::ServerEvents, private rpc::RequestSink, priva
   net::TimePoint closing_until_ = net::TimePoint::max();
   std::uint64_t sent_at_tick_ = 0;
 
-  bool over_limit_ = false;
+  NoRoom no_room_ = NoRoom::none;
   bool http_answered_ = false;  // with something else than an upgrade
   bool draining_ = false;
   bool closing_ = false;   // a Close frame of ours is written

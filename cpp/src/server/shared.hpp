@@ -15,8 +15,8 @@
 namespace simdrive::server {
 
 struct Shared {
-  Shared(Backend& store, const ServerOptions& opts, std::size_t most_workers)
-      : backend(store), limits(opts.limits), log(opts.log), workers(most_workers) {}
+  Shared(Backend& store, const ServerOptions& opts, std::size_t most_writers, std::size_t most_readers)
+      : backend(store), limits(opts.limits), log(opts.log), writers(most_writers), readers(most_readers) {}
   Shared(const Shared&) = delete;
   Shared& operator=(const Shared&) = delete;
 
@@ -33,8 +33,10 @@ struct Shared {
   std::atomic<std::uint64_t> unfinished{0};
   std::atomic<std::uint32_t> connections{0};
   std::atomic<bool> draining{false};
-  /// Last, so that its threads end before what they use.
-  Workers workers;
+  /// Last, so that their threads end before what they use. Apart, because writes wait for each other: reads do not
+  /// wait for them.
+  Workers writers;
+  Workers readers;
 
  protected:
   ~Shared() = default;

@@ -37,11 +37,13 @@ auto during(std::string_view operation, Call call) noexcept -> decltype(call()) 
 
 }  // namespace
 
-Result<std::uint64_t> StoreBackend::write(BytesView key, BytesView payload) {
-  return during("write", [&] { return engine_->write(xxh3_64(key), payload); });
+Backend::Turn StoreBackend::try_turn() { return engine_->try_turn(); }
+
+Result<std::uint64_t> StoreBackend::write(BytesView key, BytesView payload, Turn turn) {
+  return during("write", [&] { return engine_->write(xxh3_64(key), payload, std::move(turn)); });
 }
 
-Result<std::uint64_t> StoreBackend::batch_write(std::span<const KeyValue> entries) {
+Result<std::uint64_t> StoreBackend::batch_write(std::span<const KeyValue> entries, Turn turn) {
   return during("batch_write", [&] {
     constexpr std::size_t kTogether = 64;
     std::array<BytesView, kTogether> keys;
@@ -54,7 +56,7 @@ Result<std::uint64_t> StoreBackend::batch_write(std::span<const KeyValue> entrie
       xxh3_64_many(std::span(keys).first(some.size()), hashes);
       for (std::size_t j = 0; j < some.size(); ++j) records.push_back({hashes[j], some[j].payload});
     }
-    Result<std::uint64_t> tail = engine_->batch_write(records, false);
+    Result<std::uint64_t> tail = engine_->batch_write(records, false, std::move(turn));
     if (!tail && tail.error().code == Errc::invalid_value) {
       Error error = std::move(tail).error();
       error.detail = "entry " + std::to_string(error.offset) + ": " + error.detail;
@@ -64,10 +66,10 @@ Result<std::uint64_t> StoreBackend::batch_write(std::span<const KeyValue> entrie
   });
 }
 
-Result<std::uint64_t> StoreBackend::erase(BytesView key) {
+Result<std::uint64_t> StoreBackend::erase(BytesView key, Turn turn) {
   return during("delete", [&] {
     const std::uint64_t hash = xxh3_64(key);
-    return engine_->erase({&hash, 1});
+    return engine_->erase({&hash, 1}, std::move(turn));
   });
 }
 

@@ -17,9 +17,10 @@ class StoreBackend final : public Backend {
  public:
   explicit StoreBackend(const Store& store) noexcept : engine_(store.engine()) {}
 
-  Result<std::uint64_t> write(BytesView key, BytesView payload) override;
-  Result<std::uint64_t> batch_write(std::span<const KeyValue> entries) override;
-  Result<std::uint64_t> erase(BytesView key) override;
+  [[nodiscard]] Turn try_turn() override;
+  Result<std::uint64_t> write(BytesView key, BytesView payload, Turn turn = {}) override;
+  Result<std::uint64_t> batch_write(std::span<const KeyValue> entries, Turn turn = {}) override;
+  Result<std::uint64_t> erase(BytesView key, Turn turn = {}) override;
 
   Result<bool> exists(BytesView key) const override;
   Result<std::uint64_t> size() const override;

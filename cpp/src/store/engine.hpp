@@ -34,10 +34,15 @@ class Engine {
   ~Engine();
 
   // ---- Writing (engine_write.cpp). The new tail, or the error. ----
-  Result<std::uint64_t> write(std::uint64_t hash, BytesView payload);
-  Result<std::uint64_t> batch_write(std::span<const HashedPayload> records, bool allow_null);
+  /// The right to write next.
+  using Turn = std::unique_lock<std::mutex>;
+  /// For those that must not wait until others have written what is long: empty if it is not to be had within about
+  /// 100 microseconds, in which short writes end. The calls below wait without one. Give it back soon.
+  [[nodiscard]] Turn try_turn();
+  Result<std::uint64_t> write(std::uint64_t hash, BytesView payload, Turn turn = {});
+  Result<std::uint64_t> batch_write(std::span<const HashedPayload> records, bool allow_null, Turn turn = {});
   Result<std::uint64_t> write_stream(std::uint64_t hash, const StreamSource& source);
-  Result<std::uint64_t> erase(std::span<const std::uint64_t> hashes);
+  Result<std::uint64_t> erase(std::span<const std::uint64_t> hashes, Turn turn = {});
   Result<std::uint64_t> rename(std::uint64_t from, std::uint64_t to);
   Result<void> flush();
   Result<void> close();
@@ -89,7 +94,7 @@ class Engine {
   Engine(std::string path, const StoreOptions& options, std::unique_ptr<FileSystem> owned);
 
   // Under the append lock:
-  [[nodiscard]] Result<Lock> lock_for_writing();
+  [[nodiscard]] Result<Lock> lock_for_writing(Turn turn = {});
   [[nodiscard]] Result<void> writable() const;
   [[nodiscard]] Result<void> prepare(std::span<const std::uint64_t> hashes);
   [[nodiscard]] Error failed_append(Error error);

@@ -1,5 +1,7 @@
 #include <algorithm>
 #include <array>
+#include <chrono>
+#include <thread>
 #include <utility>
 
 #include "store/engine.hpp"
@@ -9,6 +11,7 @@ namespace simdrive::store {
 namespace {
 
 constexpr std::size_t kAhead = 16;  // so far ahead is the index fetched
+constexpr std::chrono::microseconds kTurnWait{100};
 constexpr std::uint8_t kTombstonePayload[] = {kTombstoneByte};
 
 bool is_tombstone_payload(BytesView payload) noexcept { return payload.size() == 1 && payload[0] == kTombstoneByte; }
@@ -43,11 +46,24 @@ Result<void> Engine::writable() const {
                .system_code = cause.system_code};
 }
 
-Result<Engine::Lock> Engine::lock_for_writing() {
+// Most others have written before a thread could be woken: yielding is quicker, and where it is not, it is over soon.
+Engine::Turn Engine::try_turn() {
+  Turn turn(append_mutex_, std::try_to_lock);
+  if (turn.owns_lock()) [[likely]]
+    return turn;
+  const auto until = std::chrono::steady_clock::now() + kTurnWait;
+  do {
+    std::this_thread::yield();
+    if (turn.try_lock()) break;
+  } while (std::chrono::steady_clock::now() < until);
+  return turn;
+}
+
+Result<Engine::Lock> Engine::lock_for_writing(Turn turn) {
   if (forked() || options_.mode == StoreMode::read) return writable().error();
-  Lock lock(append_mutex_);
+  if (!turn.owns_lock()) turn = Lock(append_mutex_);
   if (Result<void> good = writable(); !good) return std::move(good).error();
-  return lock;
+  return turn;
 }
 
 // Before anything is written: afterwards nothing may fail.
@@ -104,9 +120,9 @@ Result<std::uint64_t> Engine::commit(Lock lock) {
   return tail;
 }
 
-Result<std::uint64_t> Engine::write(std::uint64_t hash, BytesView payload) {
+Result<std::uint64_t> Engine::write(std::uint64_t hash, BytesView payload, Turn turn) {
   if (!is_storable(payload)) return check_payload(payload).error();
-  Result<Lock> lock = lock_for_writing();
+  Result<Lock> lock = lock_for_writing(std::move(turn));
   if (!lock) return std::move(lock).error();
   if (Result<void> room = prepare({&hash, 1}); !room) return std::move(room).error();
   if (Result<void> done = appender_->append(hash, payload); !done) return failed_append(std::move(done).error());
@@ -116,12 +132,12 @@ Result<std::uint64_t> Engine::write(std::uint64_t hash, BytesView payload) {
   return commit(std::move(lock).value());
 }
 
-Result<std::uint64_t> Engine::batch_write(std::span<const HashedPayload> records, bool allow_null) {
+Result<std::uint64_t> Engine::batch_write(std::span<const HashedPayload> records, bool allow_null, Turn turn) {
   for (std::size_t i = 0; i < records.size(); ++i) {
     if (is_storable(records[i].payload)) continue;
     if (Result<void> good = check_payload(records[i].payload, allow_null, i); !good) return std::move(good).error();
   }
-  Result<Lock> lock = lock_for_writing();
+  Result<Lock> lock = lock_for_writing(std::move(turn));
   if (!lock) return std::move(lock).error();
   return append_records(std::move(lock).value(), records);
 }
@@ -151,8 +167,8 @@ Result<std::uint64_t> Engine::write_stream(std::uint64_t hash, const StreamSourc
   return commit(std::move(lock).value());
 }
 
-Result<std::uint64_t> Engine::erase(std::span<const std::uint64_t> hashes) {
-  Result<Lock> lock = lock_for_writing();
+Result<std::uint64_t> Engine::erase(std::span<const std::uint64_t> hashes, Turn turn) {
+  Result<Lock> lock = lock_for_writing(std::move(turn));
   if (!lock) return std::move(lock).error();
   std::vector<HashedPayload> tombstones;
   {

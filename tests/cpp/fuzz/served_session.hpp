@@ -37,7 +37,7 @@ inline Store new_store() {
 /// What is done on a thread of the service elsewhere is done where it is asked for: its pool has ended.
 class Service final : public server::Shared {
  public:
-  Service(server::Backend& backend, const ServerOptions& options) : Shared(backend, options, 1) {
+  Service(server::Backend& backend, const ServerOptions& options) : Shared(backend, options, 1, 1) {
     gate.path = options.path;
     gate.origins = options.origins;
     gate.hosts = options.hosts;
@@ -69,7 +69,7 @@ class ServedSession {
     require(net::prepare_socket(ours.fd()) && net::prepare_socket(client_.fd()));
     const int few = 2048;
     if (narrow) require(::setsockopt(ours.fd(), SOL_SOCKET, SO_SNDBUF, &few, sizeof few) == 0);
-    session_.emplace(host_, net::Accepted{std::move(ours), "client"}, false, now_);
+    session_.emplace(host_, net::Accepted{std::move(ours), "client"}, server::NoRoom::none, now_);
   }
 
   /// Sends `bytes`, while the session takes them. `reads`: the client takes what it is told meanwhile. False: it takes

@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
+#include <filesystem>
 #include <fstream>
+#include <functional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -245,6 +247,63 @@ TEST_F(UnixListenerTest, LeavesThePathToItsSuccessor) {
     ASSERT_TRUE(second.ok()) << second.error().detail;
     ASSERT_TRUE(there()) << "in round " << i;
   }
+}
+
+// The child has copies of the descriptors, and does nothing with them.
+void with_a_child(const std::function<void()>& meanwhile) {
+  int pipe[2];
+  ASSERT_EQ(::pipe(pipe), 0);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    (void)::close(pipe[1]);
+    char end = 0;
+    (void)!::read(pipe[0], &end, 1);
+    ::_exit(0);
+  }
+  (void)::close(pipe[0]);
+  meanwhile();
+  (void)::close(pipe[1]);
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+}
+
+#ifdef __linux__
+TEST(ListenerTest, AForkedChildDoesNotGoOnListening) {
+  auto made = Listener::tcp("127.0.0.1", 0);
+  ASSERT_TRUE(made.ok());
+  const std::uint16_t port = made->port();
+  with_a_child([&] {
+    made->close();
+    EXPECT_FALSE(connect_tcp("127.0.0.1", port, soon(), {}).ok());
+    const auto again = Listener::tcp("127.0.0.1", port);
+    EXPECT_TRUE(again.ok()) << again.error().detail;
+  });
+}
+
+TEST_F(UnixListenerTest, AForkedChildDoesNotGoOnListening) {
+  auto made = Listener::unix_path(path);
+  ASSERT_TRUE(made.ok());
+  const std::string other = folder.file("other");
+  std::filesystem::create_hard_link(path, other);  // which close() does not know of
+  with_a_child([&] {
+    made->close();
+    EXPECT_FALSE(connect_unix(other, soon(), {}).ok());
+    EXPECT_TRUE(Listener::unix_path(path).ok());
+  });
+}
+#endif
+
+TEST_F(UnixListenerTest, AForkedChildEndsNothing) {
+  auto made = Listener::tcp("127.0.0.1", 0);
+  ASSERT_TRUE(made.ok());
+  const pid_t child = ::fork();
+  if (child == 0) {
+    made->close();
+    ::_exit(0);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_TRUE(connect_tcp("127.0.0.1", made->port(), soon(), {}).ok());
 }
 
 TEST_F(UnixListenerTest, AForkedChildRemovesNothing) {

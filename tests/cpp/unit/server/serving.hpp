@@ -148,6 +148,8 @@ class HeldBackend final : public server::Backend {
     const std::lock_guard lock(mutex_);
     return damage_;
   }
+  /// What is read is no longer what was checked.
+  void alter() { altered_ = true; }
   /// Nothing can be read: there is no memory for it.
   void starve() { starved_ = true; }
   void set_waits(bool waits) { waits_ = waits; }
@@ -159,17 +161,18 @@ class HeldBackend final : public server::Backend {
   [[nodiscard]] std::size_t checks() const { return checks_; }
   Store& store() { return store_; }
 
-  Result<std::uint64_t> write(BytesView key, BytesView payload) override {
+  Turn try_turn() override { return inner_.try_turn(); }
+  Result<std::uint64_t> write(BytesView key, BytesView payload, Turn turn = {}) override {
     if (auto failure = begin()) return *failure;
-    return inner_.write(key, payload);
+    return inner_.write(key, payload, std::move(turn));
   }
-  Result<std::uint64_t> batch_write(std::span<const KeyValue> entries) override {
+  Result<std::uint64_t> batch_write(std::span<const KeyValue> entries, Turn turn = {}) override {
     if (auto failure = begin()) return *failure;
-    return inner_.batch_write(entries);
+    return inner_.batch_write(entries, std::move(turn));
   }
-  Result<std::uint64_t> erase(BytesView key) override {
+  Result<std::uint64_t> erase(BytesView key, Turn turn = {}) override {
     if (auto failure = begin()) return *failure;
-    return inner_.erase(key);
+    return inner_.erase(key, std::move(turn));
   }
   Result<bool> exists(BytesView key) const override {
     if (auto failure = failed()) return *failure;
@@ -204,7 +207,9 @@ class HeldBackend final : public server::Backend {
     std::span<const server::Located> all() const noexcept override { return inner->all(); }
     Result<void> read(std::size_t i, std::uint64_t from, MutableBytes out) override {
       if (owner.starved_) throw std::bad_alloc();
-      return inner->read(i, from, out);
+      Result<void> done = inner->read(i, from, out);
+      if (owner.altered_ && !out.empty()) out[0] ^= 1;
+      return done;
     }
     BytesView at_hand(std::size_t i) noexcept override { return inner->at_hand(i); }
     Result<void> check(std::size_t i) override {
@@ -240,6 +245,7 @@ class HeldBackend final : public server::Backend {
   bool held_ = false;
   bool waits_ = false;
   std::atomic<bool> starved_{false};
+  std::atomic<bool> altered_{false};
   mutable std::atomic<std::size_t> checks_{0};
 };
 

@@ -1,6 +1,7 @@
 // What clients may make a server spend, and what happens to those that ask for more.
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <string>
@@ -89,6 +90,12 @@ TEST_F(ServerLimitsTest, AnswersRequestsThatAreTooLong) {
   reply = client.reply();
   ASSERT_TRUE(reply.has_value());
   EXPECT_EQ(reply->text(), "the batch has more than 10 items, the server's limit for one");
+  EXPECT_EQ(breaches(Limit::request), 2U);
+  RawClient other = raw();
+  other.upgrade();
+  other.request(Method::batch_read, 1, flat(args));
+  EXPECT_EQ(other.reply()->status, Status::system_error);
+  EXPECT_TRUE(log_.wait_for("limit", "request: the batch has more than 10 items"));
 
   client.request(Method::exists, 3, key_args(view("k")));
   EXPECT_EQ(client.reply()->status, Status::success);
@@ -316,18 +323,58 @@ TEST_F(ServerLimitsTest, RefusesConnectionsBeyondTheLimit) {
   EXPECT_TRUE(client.ping().ok());
 }
 
+TEST_F(ServerLimitsTest, CountsConnectionsThatGetNoAnswer) {
+  serve([](ServerOptions& o) {
+    o.threads = 1;
+    o.limits.max_connections = 1;
+  });
+  std::vector<RawClient> clients;
+  for (int i = 0; i < 66; ++i) clients.push_back(raw());  // 64 of them beyond the limit would be told
+  EXPECT_TRUE(log_.wait_for("limit", "connections: far more than max_connections, 1 closed without an answer"));
+  EXPECT_TRUE(clients.back().ends());
+  EXPECT_EQ(breaches(Limit::connections), 1U);
+  EXPECT_EQ(service_->status().stats.refused, 1U);
+}
+
+TEST_F(ServerLimitsTest, TakesPathsThatCanBeAskedFor) {
+  ServerOptions options;
+  for (const char* path : {"/", "/a/b", "/%20", "/~x!$&'()*+,;=:@"}) {
+    options.path = path;
+    EXPECT_TRUE(server::check(options).ok()) << path;
+  }
+  for (const char* path : {"", "ws", "/a?b", "/a#b", "/a b", "/a\tb", "/a\r\nb", "/\xc3\xa4", "/\x7f"}) {
+    options.path = path;
+    const Result<void> checked = server::check(options);
+    ASSERT_FALSE(checked.ok()) << path;
+    EXPECT_EQ(checked.error().code, Errc::configuration);
+  }
+}
+
 #ifndef _WIN32
 TEST_F(ServerLimitsTest, LeavesDescriptorsToTheProcess) {
   serve([](ServerOptions& o) { o.limits.reserved_descriptors = 0x7fffffff; });
   if (server::descriptor_limit() > 0x7fffffff) GTEST_SKIP() << "descriptors are not limited here";
   RawClient first = raw();
   first.send(testing_net::kUpgrade);
-  EXPECT_TRUE(first.receive_http().starts_with("HTTP/1.1 503"));
+  const std::string answer = first.receive_http();
+  EXPECT_TRUE(answer.starts_with("HTTP/1.1 503")) << answer;
+  EXPECT_NE(answer.find("descriptors"), std::string::npos) << answer;
+  EXPECT_TRUE(log_.wait_for("limit", "descriptors: refused"));
+  EXPECT_EQ(breaches(Limit::connections), 0U);
   expect_breach(Limit::descriptors);
   // It goes on trying.
   RawClient second = raw();
   second.send(testing_net::kUpgrade);
   EXPECT_TRUE(second.receive_http().starts_with("HTTP/1.1 503"));
+}
+
+TEST_F(ServerLimitsTest, ItsUrlLeadsToItsPath) {
+  testing_store::TemporaryFolder folder;
+  const std::string path = folder.file("a %41 b@c?d#e");
+  serve([&](ServerOptions& o) { o.unix_path = std::filesystem::relative(path).string(); });
+  Client client = connect_to(service_->url());
+  EXPECT_TRUE(value_of(client.empty()));
+  EXPECT_TRUE(service_->url().starts_with("ws+unix:///")) << service_->url();
 }
 
 TEST_F(ServerLimitsTest, ListensAtAPath) {

@@ -218,6 +218,39 @@ TEST_F(ServiceTest, ServesOthersWhileALargeReplyIsNotTaken) {
   EXPECT_EQ(slow.reply()->request_id, 2U);
 }
 
+TEST_F(ServiceTest, ChecksPayloadsWithoutWaitingForWrites) {
+  serve();
+  const Bytes payload = payload_of(std::size_t{8} << 20);
+  ASSERT_TRUE(backend_.write(view("large"), payload).ok());
+  backend_.hold();
+  std::vector<RawClient> writers;
+  for (int i = 0; i < 6; ++i) {
+    writers.push_back(raw());
+    writers.back().upgrade();
+    writers.back().request(Method::write, 1, write_args(view("k"), payload_of(std::size_t{2} << 20)));
+  }
+  ASSERT_TRUE(backend_.wait_for_writes(2));
+  Client reader = connect_to(service_->url(), "auto", [](Options& o) { o.timeout = 20; });
+  EXPECT_TRUE(*value_of(reader.read(view("large"))) == payload);
+  backend_.let_go();
+  for (RawClient& writer : writers) EXPECT_EQ(writer.reply()->status, Status::success);
+}
+
+TEST_F(ServiceTest, DoesNotCompleteAReplyThatIsNotWhatWasChecked) {
+  serve();
+  ASSERT_TRUE(backend_.write(view("large"), payload_of(std::size_t{5} << 20)).ok());
+  ASSERT_TRUE(backend_.write(view("long"), payload_of(std::size_t{1} << 20)).ok());
+  backend_.alter();
+  for (const char* key : {"large", "long"}) {
+    RawClient client = raw();
+    client.upgrade();
+    client.request(Method::read, 1, key_args(view(key)));
+    EXPECT_FALSE(client.reply().has_value());
+    EXPECT_EQ(client.close_code(), 1011U);
+  }
+  EXPECT_TRUE(log_.wait_for("failed", "was changed while it was being sent"));
+}
+
 TEST_F(ServiceTest, LosesOneConnectionWhereMemoryRunsOut) {
   serve();
   ASSERT_TRUE(backend_.write(view("large"), payload_of(std::size_t{5} << 20)).ok());
@@ -284,6 +317,40 @@ TEST_F(ServiceTest, CutsWhatDoesNotEndInTime) {
   ASSERT_FALSE(stopped.ok());
   EXPECT_EQ(stopped.error().code, Errc::operation_timeout);
   EXPECT_EQ(backend_.flushes(), 1U);
+}
+
+TEST_F(ServiceTest, IdleConnectionsMayBeCut) {
+  serve();
+  Client client = connect_to(service_->url());
+  ASSERT_TRUE(client.write(view("k"), view("v")).ok());
+  RawClient silent = raw();
+  silent.upgrade();
+  const Result<void> stopped = service_->stop(0);
+  EXPECT_TRUE(stopped.ok()) << stopped.error().detail;
+  EXPECT_EQ(silent.close_code(), 1001U);
+}
+
+TEST_F(ServiceTest, StopsWithTheShortestOfAllTimeouts) {
+  serve();
+  backend_.hold();
+  RawClient client = raw();
+  RawClient idle = raw();
+  client.upgrade();
+  idle.upgrade();
+  client.request(Method::write, 1, write_args(view("k"), payload_of(std::size_t{2} << 20)));
+  ASSERT_TRUE(backend_.wait_for_writes(1));
+  std::vector<Result<void>> results(2);
+  std::thread patient([&] { results[0] = service_->stop(3600); });
+  EXPECT_EQ(idle.close_code(), 1001U);
+  std::thread hasty([&] { results[1] = service_->stop(0); });
+  EXPECT_FALSE(client.reply().has_value());  // cut
+  backend_.let_go();
+  patient.join();
+  hasty.join();
+  for (const Result<void>& result : results) {
+    ASSERT_FALSE(result.ok());
+    EXPECT_EQ(result.error().code, Errc::operation_timeout);
+  }
 }
 
 TEST_F(ServiceTest, StopsAnyNumberOfTimesFromAnyThread) {

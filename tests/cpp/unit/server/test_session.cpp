@@ -19,7 +19,7 @@ using testing_server::HeldBackend;
 
 class Surroundings final : public server::Shared {
  public:
-  Surroundings(server::Backend& answers, const ServerOptions& options) : Shared(answers, options, 1) {
+  Surroundings(server::Backend& answers, const ServerOptions& options) : Shared(answers, options, 1, 1) {
     limits.max_unfinished_total = std::uint64_t{1} << 30;
   }
   std::string status_json() const override { return "{}"; }
@@ -40,7 +40,7 @@ class SessionTest : public testing::Test {
     client_ = std::move(connected).value();
     net::Socket ours = std::move(listener.accept().value());
     testing_net::set_non_blocking(ours);
-    session_.emplace(host_, net::Accepted{std::move(ours), "client"}, false, now_);
+    session_.emplace(host_, net::Accepted{std::move(ours), "client"}, server::NoRoom::none, now_);
   }
 
   void upgrade() {
@@ -86,6 +86,16 @@ TEST_F(SessionTest, EndsInTheTimeOfItsLimits) {
   const double lived = lives_for(100);
   EXPECT_GE(lived, options_.limits.silence_timeout);
   EXPECT_LE(lived, options_.limits.silence_timeout + 1);
+}
+
+TEST_F(SessionTest, AnIdleClientDoesNotDelayTheEnd) {
+  upgrade();
+  session_->drain(now_);
+  EXPECT_EQ(hear().substr(0, 4), "\x88\x18\x03\xe9");  // Close 1001, which it does not answer
+  EXPECT_FALSE(session_->dead());
+  EXPECT_FALSE(session_->at_work());
+  pass(0.25);
+  EXPECT_TRUE(session_->dead());
 }
 
 TEST_F(SessionTest, APausedServerDoesNotTakeItsClientsForSilent) {
