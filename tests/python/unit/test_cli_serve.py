@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 import simdrive
-from simdrive._cli import serving
+from simdrive._cli import demo, program, serving
 from support.ports import HOST, accepts, free_port, wait_until
 from support.wsraw import reluctant
 
@@ -154,7 +154,7 @@ def test_what_serve_refuses_leaves_no_file(tmp_path: Path, arguments: list[str],
 def test_what_serve_refuses_leaves_a_store_that_was_there(tmp_path: Path) -> None:
     simdrive.Store(tmp_path / "store.bin").close()
     before = sorted(tmp_path.iterdir())
-    command = [*PROGRAM, "serve", tmp_path / "store.bin", "--unix", tmp_path / "none" / "socket"]
+    command = [*PROGRAM, "serve", str(tmp_path / "store.bin"), "--unix", str(tmp_path / "none" / "socket")]
     assert subprocess.run(command, capture_output=True, timeout=60, check=False).returncode == 2
     assert sorted(tmp_path.iterdir()) == before
 
@@ -308,6 +308,95 @@ def test_demo_of_a_folder(tmp_path: Path) -> None:
     with simdrive.Store(kept, mode="r") as store:
         assert store.read(b"small") == b"small"
         assert store.read(b"sub/large") == (folder / "sub" / "large").read_bytes()
+        assert store.verify().ok
+
+
+def in_process(arguments: list[str]) -> int:
+    """Runs the command here; its exit code."""
+    with pytest.raises(SystemExit) as caught:
+        program.cli.main(arguments)
+    assert isinstance(caught.value.code, int)
+    return caught.value.code
+
+
+def test_demo_of_a_file_that_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "steady").write_bytes(b"steady")
+    file = tmp_path / "restless"
+    file.write_bytes(b"first")
+    write = demo.write
+
+    def write_and_change(client: simdrive.Client, item: demo.Item) -> float:
+        took = write(client, item)
+        if item.path == file:
+            file.write_bytes(b"second, and longer")
+        return took
+
+    monkeypatch.setattr(demo, "write", write_and_change)
+    assert in_process(["demo", str(tmp_path), "--json"]) == 0
+    out, said = capsys.readouterr()
+    assert json.loads(out)["changed"] == ["restless"]
+    assert "restless changed meanwhile" in said
+    assert "every byte the same" in said
+
+
+@pytest.mark.parametrize(("after", "words"), [(None, "was removed"), (b"", "is empty now")])
+def test_demo_of_a_file_that_goes(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    after: bytes | None,
+    words: str,
+) -> None:
+    file = tmp_path / "restless"
+    file.write_bytes(b"first")
+    files_of = demo.files_of
+
+    def look_and_change(directory: Path) -> list[tuple[str, list[demo.Item]]]:
+        found = list(files_of(directory))
+        file.unlink()
+        if after is not None:
+            file.write_bytes(after)
+        return found
+
+    monkeypatch.setattr(demo, "files_of", look_and_change)
+    assert in_process(["demo", str(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    assert words in said
+    assert str(file) in said
+
+
+def test_demo_sees_a_value_that_came_back_different(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_bytes(b"value")
+    write = demo.write
+
+    def write_another(client: simdrive.Client, item: demo.Item) -> float:
+        took = write(client, item)
+        client.write(item.key, b"other")
+        return took
+
+    monkeypatch.setattr(demo, "write", write_another)
+    assert in_process(["demo", str(tmp_path)]) == 6
+
+
+@pytest.mark.parametrize("code", [130, 143])
+def test_an_interrupted_demo_keeps_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / "file").write_bytes(b"value")
+
+    def interrupted(client: simdrive.Client, item: demo.Item) -> float:
+        raise KeyboardInterrupt if code == 130 else SystemExit(code)
+
+    monkeypatch.setattr(demo, "read", interrupted)
+    arguments = ["demo", str(tmp_path / "files"), "--keep", str(tmp_path / "kept.bin")]
+    assert in_process(arguments) == code
+    assert [path.name for path in tmp_path.iterdir()] == ["files"]
+    monkeypatch.undo()
+    assert in_process(arguments) == 0
+    assert in_process(arguments) == 2
+    with simdrive.Store(tmp_path / "kept.bin") as store:
+        assert store.read(b"file") == b"value"
         assert store.verify().ok
 
 
