@@ -163,7 +163,7 @@ class ProtocolError(SimdriveError):
 
 
 class ServerError(SimdriveError, OSError):
-    """The server answered with an error.
+    """The server answered with an error, which may be one of its store: the protocol has a text for it and no code.
 
     Attributes:
         code: ``"server_error"``.
