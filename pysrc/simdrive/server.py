@@ -30,7 +30,7 @@ _LOGGER = "simdrive.server"
 _KIB, _MIB, _GIB = 1 << 10, 1 << 20, 1 << 30
 # Longest time in one call of the core, so that signals are seen.
 _SLICE = 0.1
-_DAY, _NO_END = 86400.0, float("inf")
+_DAY, _AGES, _NO_END = 86400.0, 1e9, float("inf")
 
 
 def _number(owner: object, name: str, *, least: float, most: float, whole: bool) -> None:
@@ -382,7 +382,7 @@ class Server:
             SimdriveError: the server was not started.
         """
         core = self._started()
-        until = None if timeout is None else time.monotonic() + _seconds("wait", timeout, _NO_END)
+        until = None if timeout is None else time.monotonic() + min(_seconds("wait", timeout, _NO_END), _AGES)
         while True:
             left = _SLICE if until is None else min(_SLICE, until - time.monotonic())
             if core.wait(max(left, 0.0)):

@@ -142,12 +142,11 @@ def test_serve_refuses(arguments: list[str], code: int, words: str) -> None:
 )
 def test_what_serve_refuses_leaves_no_file(tmp_path: Path, arguments: list[str], words: str) -> None:
     command = [*PROGRAM, "serve", str(tmp_path / "store.bin"), "--port", "0", *arguments]
-    ran = subprocess.run([os.fsencode(word) for word in command], capture_output=True, timeout=60, check=False)
-    said = ran.stderr.decode()
-    assert ran.returncode == 2, said
-    assert words in said
-    assert "SIMDRIVE_URL" not in said
-    assert len(said.splitlines()) == 1
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert ran.returncode == 2, ran.stderr
+    assert words in ran.stderr
+    assert "SIMDRIVE_URL" not in ran.stderr
+    assert len(ran.stderr.splitlines()) == 1
     assert list(tmp_path.iterdir()) == []
 
 

@@ -105,6 +105,15 @@ def test_taken_port(server: Server, store: simdrive.MemoryStore) -> None:
     assert caught.value.errno == errno.EADDRINUSE
 
 
+@pytest.mark.parametrize("timeout", [None, float("inf"), 10**400])
+@pytest.mark.timeout(60)
+def test_waiting_for_the_end(server: Server, timeout: float | None) -> None:
+    stopper = threading.Thread(target=server.stop)
+    stopper.start()
+    assert server.wait(timeout)
+    stopper.join()
+
+
 @pytest.mark.parametrize(
     ("timeout", "error"),
     [
