@@ -163,7 +163,7 @@ class ProtocolError(SimdriveError):
 
 
 class ServerError(SimdriveError, OSError):
-    """The server answered with an error.
+    """The server answered with an error, which may be one of its store: the protocol has a text for it and no code.
 
     Attributes:
         code: ``"server_error"``.
@@ -181,7 +181,10 @@ class _FileError(SimdriveError, OSError):
 
 
 class BindError(_FileError):
-    """A server cannot listen at its address: it is taken, not permitted, or not one of this machine."""
+    """A server cannot listen at its address: it is taken, not permitted, or not one of this machine.
+
+    ``errno`` says why, where the system refused it.
+    """
 
 
 class StoreError(_FileError):
@@ -338,7 +341,7 @@ EXCEPTIONS: dict[Code, tuple[type[SimdriveError], str]] = {
     Code.store_error: (StoreError, ""),
     Code.store_read_only: (StoreReadOnlyError, "open it for appending; after a failed write or sync, open it anew"),
     Code.key_not_found: (KeyNotFoundError, ""),
-    Code.bind_failed: (BindError, "choose another port, or 0 for a free one"),
+    Code.bind_failed: (BindError, "check host and port, or unix_path"),
     Code.internal: (SimdriveError, "this is a bug in simdrive; please report it"),
 }
 
@@ -440,7 +443,7 @@ def make_error(
         error.sent = outcome_unknown
     if isinstance(error, ServerError):
         error.message = detail
-    if isinstance(error, StoreError):
+    if isinstance(error, (StoreError, BindError)):
         error.errno = system_code or None
     if isinstance(error, StoreCorruptError):
         error.offset = offset or None  # the core's word for none is 0, where no metadata can be

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
+import sys
 import threading
 import time
 import warnings
 import weakref
 from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simdrive import _core
@@ -27,6 +30,7 @@ _LOGGER = "simdrive.server"
 _KIB, _MIB, _GIB = 1 << 10, 1 << 20, 1 << 30
 # Longest time in one call of the core, so that signals are seen.
 _SLICE = 0.1
+_DAY, _AGES, _NO_END = 86400.0, 1e9, float("inf")
 
 
 def _number(owner: object, name: str, *, least: float, most: float, whole: bool) -> None:
@@ -36,6 +40,25 @@ def _number(owner: object, name: str, *, least: float, most: float, whole: bool)
         raise TypeError(f"{name} must be {'an int' if whole else 'a number'}, not {type(value).__name__}")
     if not least <= value <= most:
         raise ConfigurationError(f"{name} must be from {least:g} to {most:g}, not {value!r}")
+
+
+def _seconds(op: str, timeout: object, most: float) -> float:
+    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
+        raise TypeError(f"timeout must be a number of seconds, not {type(timeout).__name__}")
+    if not 0 <= timeout <= most:  # nor not-a-number
+        upto = "at least 0 seconds" if most == _NO_END else f"from 0 to {most:g} seconds"
+        raise ConfigurationError(f"{op}: timeout must be {upto}, not {timeout!r}")
+    return timeout
+
+
+def _text(name: str, value: str) -> None:
+    """Refuses what no name, address or header can be: the core takes UTF-8, and the system stops at a zero byte."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ConfigurationError(f"{name} must be text that can be written as UTF-8, not {value!r}") from None
+    if "\0" in value:
+        raise ConfigurationError(f"{name} must not have a zero byte: {value!r}")
 
 
 @dataclass(frozen=True)
@@ -101,11 +124,12 @@ class ServerOptions:
     """Where and how a server listens.
 
     Attributes:
-        host: a name or an address. Any but a loopback address needs `insecure`.
+        host: a name or an address, IPv6 ones also in brackets. Any but a loopback address needs `insecure`.
         port: 0: a free one.
-        unix_path: listen at this path instead, for ``ws+unix://`` URLs; not on Windows.
+        unix_path: listen at this path instead, for ``ws+unix://`` URLs; not on Windows. It is made absolute.
         path: of the WebSocket.
-        insecure: serve others than this machine, though nobody is asked who they are; warns on every start.
+        insecure: serve others than this machine, though nobody is asked who they are; warns on every start, unless it
+            listens at a `unix_path`, which is its owner's alone.
         origins: values of ``Origin`` that are let in; requests of other web pages are refused.
         hosts: names that ``Host`` may have besides those of this machine, while bound to a loopback address.
         threads: that serve; ``None``: as many as the machine has cores, at most 8.
@@ -128,17 +152,34 @@ class ServerOptions:
         for name in ("host", "path"):
             if not isinstance(getattr(self, name), str):
                 raise TypeError(f"{name} must be a str, not {type(getattr(self, name)).__name__}")
+            _text(name, getattr(self, name))
         for name in ("insecure", "status"):
             if not isinstance(getattr(self, name), bool):
                 raise TypeError(f"{name} must be a bool, not {type(getattr(self, name)).__name__}")
         for name in ("origins", "hosts"):
             if not all(isinstance(item, str) for item in getattr(self, name)):
                 raise TypeError(f"{name} must be strings")
+            for item in getattr(self, name):
+                _text(name, item)
         if not isinstance(self.limits, ServerLimits):
             raise TypeError(f"limits must be ServerLimits, not {type(self.limits).__name__}")
         _number(self, "port", least=0, most=65535, whole=True)
         if self.threads is not None:
             _number(self, "threads", least=1, most=256, whole=True)
+        if self.host.startswith("[") and self.host.endswith("]"):  # as in a URL
+            object.__setattr__(self, "host", self.host[1:-1])
+        if self.unix_path is not None:
+            self._check_unix_path(self.unix_path)
+
+    def _check_unix_path(self, path: str) -> None:
+        if not isinstance(path, str):
+            raise TypeError(f"unix_path must be a str or None, not {type(path).__name__}")
+        if not path or "\0" in path:
+            raise ConfigurationError(
+                f"unix_path must be the path of a socket, not {path!r}; leave it out to listen at a port"
+            )
+        # Clients are told of it, who may be in other folders.
+        object.__setattr__(self, "unix_path", str(Path(path).absolute()))
 
 
 @dataclass(frozen=True)
@@ -223,7 +264,7 @@ class Server:
     ) -> None:
         self._core: _core.Server | None = None
         self._owned: Store | None = None
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal's handler may stop what is being started
         for name, value in (("origins", origins), ("hosts", hosts)):
             if isinstance(value, (str, bytes)):
                 raise TypeError(f"{name} must be several strings, not one")
@@ -257,20 +298,23 @@ class Server:
         with self._lock:
             if self._core is not None:
                 raise SimdriveError(f"serve: this server was started already, at {self._core.url}; make another one")
+            options = self.options
+            if options.insecure and options.unix_path is None:
+                warnings.warn(  # before anybody can connect: it may be an exception
+                    f"{options.host}:{options.port} is served to whoever reaches it: nobody is asked who they are",
+                    UserWarning,
+                    stacklevel=2,
+                )
             store, owned = self._opened()
             try:
-                self._core = _core.Server(store, self.options)
-            except BaseException:
+                self._core = _core.Server(store, options)
+            except BaseException as error:
                 if owned is not None:
                     owned.close()
+                if isinstance(error, ConfigurationError):  # the option's name in C++
+                    error.args = (str(error).replace("set insecure_bind", "give insecure=True"),)
                 raise
             self._owned = owned
-        if self.options.insecure:
-            warnings.warn(
-                f"{self._core.url} is served to whoever reaches it: nobody is asked who they are",
-                UserWarning,
-                stacklevel=2,
-            )
         _running.add(self)
         core = self._core
         threading.Thread(target=_log, args=(core,), name="simdrive-server-log", daemon=True).start()
@@ -288,24 +332,30 @@ class Server:
     def stop(self, *, timeout: float = 5.0) -> None:
         """Takes no more requests, answers those that were begun, flushes the store, and says goodbye to the clients.
 
-        Idempotent. A store that was given open stays open.
+        Idempotent. Calls at the same time end together, after the shortest of their timeouts. An exception that a
+        signal raises meanwhile, such as ``KeyboardInterrupt``, cuts the connections at once, and comes when the server
+        has stopped. A store that was given open stays open.
 
         Args:
-            timeout: seconds, after which connections are cut.
+            timeout: seconds, after which connections are cut; from 0 to 86400.
 
         Raises:
             OperationTimeout: some had to be cut. The server has stopped all the same.
+            ConfigurationError: `timeout` is out of range. The server goes on.
+            StorageFullError, StoreError: it has stopped, but what was written last may not be on the disk.
         """
-        if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
-            raise TypeError(f"timeout must be a number of seconds, not {type(timeout).__name__}")
-        if not 0 <= timeout <= 86400:
-            raise ConfigurationError(f"stop: timeout must be from 0 to 86400 seconds, not {timeout!r}")
-        core = self._core
-        if core is None:
-            return
+        seconds = _seconds("stop", timeout, _DAY)
+        if self._core is not None:
+            self._end(seconds, interruptible=threading.current_thread() is threading.main_thread())
+
+    def _end(self, timeout: float, *, interruptible: bool) -> None:
+        core = self._started()
         _running.discard(self)
         try:
-            core.stop(timeout)
+            if interruptible:
+                _stop_interruptibly(core, timeout)
+            else:
+                core.stop(timeout)
         finally:
             with self._lock:
                 owned, self._owned = self._owned, None
@@ -318,12 +368,21 @@ class Server:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.stop()
+        if not self._started().wait(0.0):  # else whoever stopped it was told how that went
+            self.stop()
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Sleeps until the server has stopped, at most `timeout` seconds: whether it has. Signals are handled."""
+        """Sleeps until the server has stopped: whether it has. Signals are handled.
+
+        Args:
+            timeout: at most so many seconds, 0 or more; ``None``: as long as it takes.
+
+        Raises:
+            ConfigurationError: `timeout` is out of range.
+            SimdriveError: the server was not started.
+        """
         core = self._started()
-        until = None if timeout is None else time.monotonic() + timeout
+        until = None if timeout is None else time.monotonic() + min(_seconds("wait", timeout, _NO_END), _AGES)
         while True:
             left = _SLICE if until is None else min(_SLICE, until - time.monotonic())
             if core.wait(max(left, 0.0)):
@@ -361,7 +420,7 @@ class Server:
     def __del__(self) -> None:
         if getattr(self, "_core", None) is not None and self.running:
             warnings.warn(f"unstopped {self!r}; use with, or stop()", ResourceWarning, source=self, stacklevel=1)
-            self.stop(timeout=1.0)
+            self._end(1.0, interruptible=False)
 
     def __repr__(self) -> str:
         if self._core is None:
@@ -377,9 +436,37 @@ def _stop_all() -> None:
     for server in list(_running):
         if server.running:
             try:
-                server.stop(timeout=1.0)
+                server._end(1.0, interruptible=False)
             except SimdriveError:
                 continue  # those who were cut will see it
+
+
+def _stop_interruptibly(core: _core.Server, timeout: float) -> None:
+    """For the main thread, which handles signals between calls of the core: another one makes the call that waits."""
+    failed: list[BaseException] = []
+    ended = threading.Event()
+
+    def run() -> None:
+        try:
+            core.stop(timeout)
+        except BaseException as error:
+            failed.append(error)
+        finally:
+            ended.set()
+
+    try:
+        try:
+            threading.Thread(target=run, name="simdrive-server-stop", daemon=True).start()
+        except RuntimeError:  # no more threads, or none any more because Python ends
+            run()
+        while not ended.wait(_SLICE):  # on Windows a signal is seen only in between
+            pass
+    except BaseException:
+        with contextlib.suppress(SimdriveError):
+            core.stop(0.0)
+        raise
+    if failed:
+        raise failed.pop()
 
 
 def _log(core: _core.Server) -> None:
@@ -387,6 +474,7 @@ def _log(core: _core.Server) -> None:
 
     levels = (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR)
     logger = logging.getLogger(_LOGGER)
+    told = False
     while True:
         line = core.take_log(_SLICE * 10)
         if line == ():
@@ -394,6 +482,22 @@ def _log(core: _core.Server) -> None:
         if not line:
             continue
         level, event, message, peer = line
-        logger.log(
-            levels[level], "%s%s", f"{peer}: " if peer else "", message, extra={"event": event, "peer": peer or None}
-        )
+        try:
+            logger.log(
+                levels[level],
+                "%s%s",
+                f"{peer}: " if peer else "",
+                message,
+                extra={"event": event, "peer": peer or None},
+            )
+        except BaseException:  # of a filter or a handler of the program's: the next record may go well
+            if not told:
+                told = True
+                _tell_of_failure()
+
+
+def _tell_of_failure() -> None:
+    """What Python does about an exception that ends a thread, for one that goes on."""
+    args = threading.ExceptHookArgs((*sys.exc_info(), threading.current_thread()))
+    with contextlib.suppress(Exception):  # the program's own hook fails, too: there is nobody left to tell
+        threading.excepthook(args)

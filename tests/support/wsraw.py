@@ -9,9 +9,10 @@ import socket
 import struct
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 
-from . import muxio
+from . import bitcode, muxio
 from .ports import HOST
 
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
@@ -167,3 +168,19 @@ class RawClient:
             for reply in reader.messages(self.receive()):
                 if reply.request_id == self._ids:
                     return reply
+
+
+@contextmanager
+def reluctant(port: int, key: bytes) -> Iterator[RawClient]:
+    """A client that has asked for a value, and takes the first piece of it and no more.
+
+    If the value is larger than what the system's buffers hold, the server is at work for it as long as this lasts.
+    """
+    with RawClient(port) as client:
+        dialect = client.probe()
+        arguments = bitcode.byte_strings([key])
+        request = muxio.Message(muxio.CALL, 2, muxio.METHOD_IDS["read"], b"", arguments)
+        for data in muxio.stream_frames(dialect, 3, request.encode()):
+            client.send(data)
+        client.receive()
+        yield client

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -16,6 +19,7 @@ from .failures import Damaged
 from .many import Scan
 from .program import command
 from .settings import Settings, counted
+from .staging import part_name, put_in_place, uninterrupted
 
 _KIB, _MIB = 1 << 10, 1 << 20
 # Size and number of what is generated: a second or two in all.
@@ -25,11 +29,50 @@ _BATCH, _BATCH_SIZE = 1000, 100
 
 @dataclass
 class Item:
-    """Something to store; `make` gives its bytes again and again."""
+    """Something to store: what `make` gives, or what a file holds when it is written."""
 
     key: bytes
     size: int
-    make: Callable[[], bytes]
+    make: Callable[[], bytes] | None = None
+    path: Path = Path()
+    digest: bytes = b""
+    _file: os.stat_result | None = None
+
+    def take(self) -> bytes:
+        """The value to write, of which a digest is kept: a file may be another one by the time it is compared."""
+        value = self._read() if self.make is None else self.make()
+        self.digest = digest_of(value)
+        return value
+
+    def _read(self) -> bytes:
+        try:
+            with self.path.open("rb") as file:
+                self._file = os.fstat(file.fileno())
+                value = file.read()
+        except FileNotFoundError:
+            raise click.ClickException(
+                f"{self.path} was removed while the demo ran (let nothing change the folder meanwhile)"
+            ) from None
+        if value in (b"", b"\0"):
+            raise click.ClickException(
+                f"{self.path} changed while the demo ran, and is empty now or the single byte 00, which no store takes "
+                "(let nothing change the folder meanwhile)"
+            )
+        return value
+
+    def changed(self) -> bool:
+        """Whether the file is no longer as it was when it was written; as far as its size and times tell."""
+        if self._file is None:
+            return False
+        try:
+            now = self.path.stat()
+        except OSError:
+            return True
+        return (now.st_size, now.st_mtime_ns) != (self._file.st_size, self._file.st_mtime_ns)
+
+
+def digest_of(value: bytes) -> bytes:
+    return hashlib.blake2b(value, digest_size=16).digest()
 
 
 @dataclass
@@ -76,7 +119,9 @@ def demo(settings: Settings, directory: Path | None, seed: int, keep: Path | Non
     Everything runs in this command: a store in a temporary folder, a server of it at a free port of this machine, and a
     client. Without DIR the values are random, from 16 bytes to 16 MiB; with it they are its files, those of its
     subfolders too (empty ones are left out). The table at the end says what was moved and how fast. Exit code 6 says
-    that a value came back different, which would be a bug.
+    that a value came back different from what was written, which would be a bug. Files that change meanwhile are named.
+
+    The store of --keep gets its name at the end, when all is well; it must not be there before.
 
     \b
     Examples:
@@ -87,49 +132,75 @@ def demo(settings: Settings, directory: Path | None, seed: int, keep: Path | Non
     import tempfile
 
     settings.attempt = "demo"
-    if keep is not None and keep.exists():
-        raise click.UsageError(f"{keep} is there already; --keep makes a new file.")
+    if keep is not None:
+        if os.path.lexists(keep):
+            raise click.UsageError(f"{keep} is there already; give --keep another name, or remove it.")
+        if not keep.absolute().parent.is_dir():
+            raise click.UsageError(f"there is no folder {keep.parent} for --keep.")
     groups = list(generated(seed)) if directory is None else list(files_of(directory))
     if not groups:
         raise click.UsageError(f"there is no file to store in {directory}.")
     total = 2 * sum(item.size for _, items in groups for item in items)
     figures: list[Figures] = []
-    with tempfile.TemporaryDirectory(prefix="simdrive-demo-") as folder:
-        path = Path(folder) / "store.bin" if keep is None else keep
-        with (
-            simdrive.Store(path) as store,
-            simdrive.Server(store) as server,
-            simdrive.connect(server.url) as client,
-            settings.bar() as bar,
-        ):
-            settings.note(f"a new store, {path}, served at {server.url}")
-            done = 0
-            for name, items in groups:
-                for written, verb in ((True, "write"), (False, "read")):
-                    part = Figures(f"{verb} {name}")
-                    for item in items:
-                        part.add(write(client, item) if written else read(client, item), item.size)
-                        done += item.size
-                        bar.moved(done, total)
-                    figures.append(part)
-            figures += batches(client, seed)
-            stats = server.stats()
-            fields = {
-                "url": server.url,
-                "store": str(path),
-                "verified": True,
-                "entries": len(client),
-                "file_size": client.file_size(),
-                "requests": stats.requests,
-                "figures": [part.to_dict() for part in figures],
-            }
+    with (
+        tempfile.TemporaryDirectory(prefix="simdrive-demo-") as folder,
+        kept(keep, Path(folder)) as path,
+        simdrive.Store(path) as store,
+        simdrive.Server(store) as server,
+        simdrive.connect(server.url) as client,
+        settings.bar() as bar,
+    ):
+        settings.note(f"a new store, {keep or path}, served at {server.url}")
+        done = 0
+        for name, items in groups:
+            for written, verb in ((True, "write"), (False, "read")):
+                part = Figures(f"{verb} {name}")
+                for item in items:
+                    part.add(write(client, item) if written else read(client, item), item.size)
+                    done += item.size
+                    bar.moved(min(done, total), total)
+                figures.append(part)
+        figures += batches(client, seed)
+        stats = server.stats()
+        changed = [os.fsdecode(item.key) for _, items in groups for item in items if item.changed()]
+        fields = {
+            "url": server.url,
+            "store": str(keep or path),
+            "verified": True,
+            "entries": len(client),
+            "file_size": client.file_size(),
+            "requests": stats.requests,
+            "changed": changed,
+            "figures": [part.to_dict() for part in figures],
+        }
     values = sum(part.values for part in figures if "read " in part.name)
     settings.emit(rows(figures), fields)
+    for name in changed:
+        settings.note(f"{directory}/{name} changed meanwhile; what was written of it came back")
     settings.note(f"{counted(values, 'value')} written and read back, every byte the same")
 
 
+@contextlib.contextmanager
+def kept(keep: Path | None, folder: Path) -> Iterator[Path]:
+    """Where to make the store; it gets the name `keep` afterwards, or goes if the block ends with an exception."""
+    if keep is None:
+        yield folder / "store.bin"
+        return
+    path = keep.absolute().with_name(part_name())
+    mark = path.with_name(f"{path.name}.mark")
+    try:
+        yield path
+        with uninterrupted():
+            put_in_place(path, keep)
+            with contextlib.suppress(FileNotFoundError):
+                mark.replace(keep.with_name(f"{keep.name}.mark"))
+    finally:
+        path.unlink(missing_ok=True)
+        mark.unlink(missing_ok=True)
+
+
 def write(client: simdrive.Client, item: Item) -> float:
-    value = item.make()
+    value = item.take()
     start = time.perf_counter()
     client.write(item.key, value)
     return time.perf_counter() - start
@@ -139,8 +210,8 @@ def read(client: simdrive.Client, item: Item) -> float:
     start = time.perf_counter()
     value = client.read(item.key)
     took = time.perf_counter() - start
-    if value != item.make():
-        raise Damaged(f"the value of {item.key.decode(errors='replace')} came back different")
+    if value is None or digest_of(value) != item.digest:
+        raise Damaged(f"the value of {item.key.decode(errors='replace')} came back different from what was written")
     return took
 
 
@@ -189,7 +260,7 @@ def files_of(directory: Path) -> Iterator[tuple[str, list[Item]]]:
     scan.folder(directory)
     scan.check()
     for least, most in ((0, _KIB), (_KIB, 64 * _KIB), (64 * _KIB, _MIB), (_MIB, 16 * _MIB), (16 * _MIB, 1 << 62)):
-        items = [Item(file.key, file.size, file.path.read_bytes) for file in scan.files if least < file.size <= most]
+        items = [Item(file.key, file.size, path=file.path) for file in scan.files if least < file.size <= most]
         if items:
             upper = f"up to {shown(most)}" if most < 1 << 62 else f"above {shown(least)}"
             yield f"{counted(len(items), 'file')} {upper}", items

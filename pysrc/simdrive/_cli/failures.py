@@ -41,7 +41,7 @@ _KINDS: list[tuple[type[errors.SimdriveError], int, str]] = [
     (errors.StoreNotFoundError, USAGE, "check the path"),
     (errors.StoreLockedError, USAGE, "end the program that writes to the store, or use a copy"),
     (errors.StoreReadOnlyError, USAGE, "open the store for appending"),
-    (errors.BindError, USAGE, "choose another --port, 0 for a free one, or another --unix"),
+    (errors.BindError, USAGE, "check --host and --port, or --unix"),
     (errors.StoreError, USAGE, "check the path, its permissions and the disk"),
     (errors.StorageFullError, USAGE, "free some space and try again"),
     (errors.UnsupportedOperationError, SERVER, "use a server that knows the method"),
@@ -100,7 +100,7 @@ def explain(error: BaseException, attempt: str) -> tuple[int, str]:
 
 
 def _explain_ours(error: errors.SimdriveError, attempt: str) -> tuple[int, str]:
-    text = _plain(error)
+    text = plain(error)
     # A write that failed on the way must say whether it may have happened.
     if error.op in _WRITES and error.outcome == "unknown" and "applied" not in text:
         text += "; it may or may not have been applied"
@@ -115,14 +115,14 @@ def _explain_ours(error: errors.SimdriveError, attempt: str) -> tuple[int, str]:
 
 def _no_connection(error: errors.OperationTimeout, cause: errors.SimdriveError, text: str) -> tuple[str, str]:
     """A time limit that passed while the client tried to connect again: why it could not is what helps."""
-    why = _plain(cause).split(f" on {cause.endpoint}: ", 1)[-1].partition("; it ")[0]
+    why = plain(cause).split(f" on {cause.endpoint}: ", 1)[-1].partition("; it ")[0]
     outcome = "; it " + text.rpartition("; it ")[2] if error.op in _WRITES else ""
     where = f"{error.op} on {error.endpoint}: " if error.endpoint else ""
     advice = _KINDS_AWAY.get(type(cause), "check that the server runs")
     return f"{where}no connection for {round(error.elapsed, 1):g} s: {why}{outcome}", advice
 
 
-def _plain(error: errors.SimdriveError) -> str:
+def plain(error: errors.SimdriveError) -> str:
     """The message without the library's advice, which may also be in the middle: behind that of an earlier failure."""
     text = str(error)
     known = [advice for _, advice in errors.EXCEPTIONS.values()]

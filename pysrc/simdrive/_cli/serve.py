@@ -2,28 +2,63 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-import signal
-import sys
+import math
+import os
+import re
 import time
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 
 import simdrive
+from simdrive.store_url import parse_target
 
+from .failures import plain
 from .program import command
+from .serving import FileWatch, Interrupts, begin_log, drain, remove_new
 from .settings import Settings, counted
-from .target import StoreFile, names_store
-
-if TYPE_CHECKING:
-    import logging
+from .target import StoreFile, names_store, path_of
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _PORT = 34129
+# What is counted, and what happens beyond it.
+_LIMITS = {
+    "max_frame": "Bytes of a WebSocket frame; beyond: Close 1009.",
+    "max_message": "Bytes of a WebSocket message; beyond: Close 1009.",
+    "max_request": "Bytes of keys and values in one request; beyond: an error reply.",
+    "max_batch_items": "Keys or entries of one batch; beyond: an error reply.",
+    "max_unfinished": "Bytes of incomplete requests on one connection; beyond: Close 1013.",
+    "max_unfinished_total": "Bytes of the same on all connections; beyond: not read on, then Close 1013.",
+    "max_streams": "Requests begun and not ended on one connection; beyond: Close 1008.",
+    "max_early_bytes": "Bytes of frames that came before their turn; beyond: Close 1002.",
+    "max_idle_frames": "Short frames without a request among them; beyond: Close 1008.",
+    "reply_queue_soft": "Bytes of replies that wait for one client; beyond: its requests wait.",
+    "reply_queue_hard": "Bytes of the same; beyond: Close 1013, and cut.",
+    "stall_timeout": "Without a byte of a waiting reply taken; then: Close 1013, and cut.",
+    "max_connections": "Connections at once; beyond: HTTP 503.",
+    "reserved_descriptors": "Descriptors left to the rest of the process; for them: HTTP 503.",
+    "handshake_timeout": "From the connection to its upgrade; then: closed.",
+    "max_header_bytes": "Bytes of the HTTP request; beyond: HTTP 431.",
+    "max_headers": "Headers of the HTTP request; beyond: HTTP 431.",
+    "ping_interval": "Without a byte received; then: a ping.",
+    "silence_timeout": "The same; then: Close 1011, and cut.",
+}
+
+
+class Seconds(click.FloatRange):
+    """A number of seconds within a range, which not-a-number is in no more than infinity."""
+
+    name = "seconds"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is no number of seconds.", param, ctx)
+        return number
 
 
 class ServedStore(StoreFile):
@@ -39,11 +74,32 @@ def limit_options(function: _F) -> _F:
     for field in reversed(fields(simdrive.ServerLimits)):
         value = getattr(defaults, field.name)
         kind: Any = float if field.type == "float" else int
-        unit = "SECONDS" if kind is float else "N"
+        unit = "SECONDS" if kind is float else "BYTES" if _LIMITS[field.name].startswith("Bytes") else "N"
         shown = "a quarter of the memory" if value is None else f"{value:g}" if kind is float else str(value)
-        option = f"--{field.name.replace('_', '-')}"
-        function = click.option(option, field.name, type=kind, metavar=unit, help=f"[default: {shown}]")(function)
+        function = click.option(
+            option_of(field.name),
+            field.name,
+            type=kind,
+            metavar=unit,
+            callback=_limit,
+            help=f"{_LIMITS[field.name]}  [default: {shown}]",
+        )(function)
     return function
+
+
+def option_of(name: str) -> str:
+    """The option for what Python calls so."""
+    return f"--{name.replace('_', '-')}"
+
+
+def _limit(context: click.Context, parameter: click.Parameter, value: Any) -> Any:
+    name = str(parameter.name)
+    if value is not None:
+        try:
+            simdrive.ServerLimits(**{name: value})
+        except simdrive.ConfigurationError as error:
+            raise click.BadParameter(f"it {str(error).removeprefix(f'{name} ')}.", context, parameter) from None
+    return value
 
 
 @command("serve")
@@ -52,7 +108,9 @@ def limit_options(function: _F) -> _F:
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=_PORT, show_default=True, help="Port to listen at; 0: a free one."
 )
-@click.option("--unix", "unix_path", metavar="PATH", help="Listen at this path instead, for ws+unix:// URLs.")
+@click.option(
+    "--unix", "unix_path", metavar="PATH", help="Listen at this path instead, for ws+unix:// URLs (not on Windows)."
+)
 @click.option("--path", default="/ws", show_default=True, help="Path of the WebSocket.")
 @click.option(
     "--insecure-bind",
@@ -76,9 +134,19 @@ def limit_options(function: _F) -> _F:
     type=click.Choice(["none", "batch", "always"]),
     help="When entries are forced to the disk: when the system likes, in the background, or before the answer.",
 )
-@click.option("--sync-interval", type=float, metavar="SECONDS", help="For --sync batch.  [default: 1]")
 @click.option(
-    "--stop-timeout", type=float, default=5.0, show_default=True, metavar="SECONDS", help="For those at work."
+    "--sync-interval",
+    type=Seconds(0, 3600, min_open=True),
+    metavar="SECONDS",
+    help="For --sync batch: how long an entry may wait.  [default: 1]",
+)
+@click.option(
+    "--stop-timeout",
+    type=Seconds(0, 86400),
+    default=5.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long requests at work may take at the end, before their connections are cut.",
 )
 @limit_options
 def serve(
@@ -105,8 +173,7 @@ def serve(
     requests at work are answered and what was written is on the disk; a second one cuts that short. What happens is
     logged on standard error, one line each, as JSON with --json. The URL comes first, on standard output.
 
-    Every limit of the server is an option, such as --handshake-timeout 2 or --max-request 1000000: see ServerLimits in
-    the documentation for their names.
+    What a client may make the server spend is limited; each limit is an option, from --max-frame on.
 
     \b
     Examples:
@@ -115,115 +182,83 @@ def serve(
       simdrive serve memory:// --unix /run/store.sock
     """
     settings.attempt = f"serve {store}"
-    options: dict[str, Any] = {"sync": sync, "sync_interval": sync_interval}
-    options = {name: value for name, value in options.items() if value is not None}
-    if store == "memory://":
-        if options:
-            raise click.UsageError("a store in memory has no disk: leave --sync and --sync-interval out.")
-    elif not names_store(store):
-        raise click.UsageError(f"{store} is no file of a store.")
     given = {name: value for name, value in limits.items() if value is not None}
+    with in_terms_of_options():
+        options: dict[str, Any] = {
+            "host": host,
+            "port": port,
+            "unix_path": unix_path,
+            "path": path,
+            "insecure": insecure_bind,
+            "origins": origins,
+            "hosts": hosts,
+            "threads": threads,
+            "status": not no_status,
+            "limits": simdrive.ServerLimits(**given),  # type: ignore[arg-type]  # it checks them
+        }
+        simdrive.ServerOptions(**options)  # before there is a file
     begin_log(settings)
-    opened = simdrive.open_store(store, **options)
-    if not isinstance(opened, simdrive.Store):
-        opened.close()
-        raise click.UsageError(f"{store} is no file of a store.")
+    opened, new = opened_store(store, sync, sync_interval)
     with opened, Interrupts() as interrupts:
-        server = simdrive.Server(
-            opened,
-            host=host,
-            port=port,
-            unix_path=unix_path,
-            path=path,
-            insecure=insecure_bind,
-            origins=origins,
-            hosts=hosts,
-            threads=threads,
-            status=not no_status,
-            limits=simdrive.ServerLimits(**given),  # type: ignore[arg-type]  # it checks them
-        )
-        server.start()
-        began = time.monotonic()
-        settings.emit(server.url, {"url": server.url, "port": server.port, "store": store})
-        while not interrupts.came and not server.wait(0.2):
-            pass
-        stats = server.stats()
-        interrupts.next_cuts = True
-        cut = drain(server, interrupts, stop_timeout)
+        server = simdrive.Server(opened, **options)
+        try:
+            with in_terms_of_options(), warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # that of insecure: the log has it
+                server.start()
+        except BaseException:
+            if new:
+                remove_new(opened)
+            raise
+        try:
+            began = time.monotonic()
+            watch = FileWatch(None if store == "memory://" else path_of(opened))
+            settings.emit(server.url, {"url": server.url, "port": server.port, "store": store})
+            while not interrupts.came and not server.wait(0.2):
+                watch.look()
+            stats = server.stats()
+            cut = drain(server, interrupts, stop_timeout)
+        except BaseException:
+            if server.running:  # the store is not closed under it
+                with suppress(simdrive.SimdriveError):
+                    server.stop(timeout=0.0)
+            raise
     settings.note(
         f"stopped after {time.monotonic() - began:.0f} s and {counted(stats.requests, 'request')}"
         + ("; connections still at work were cut" if cut else "")
     )
 
 
-def drain(server: simdrive.Server, interrupts: Interrupts, timeout: float) -> bool:
-    """Stops the server; whether connections had to be cut."""
-    import threading
-
-    failure: list[BaseException] = []
-
-    def stop() -> None:
-        try:
-            server.stop(timeout=timeout)
-        except simdrive.SimdriveError as error:
-            failure.append(error)
-
-    thread = threading.Thread(target=stop)
-    thread.start()
-    while thread.is_alive():
-        thread.join(0.1)
-        if interrupts.came > 1:
-            with contextlib.suppress(simdrive.SimdriveError):
-                server.stop(timeout=0.0)
-    return bool(failure)
-
-
-class Interrupts:
-    """Counts Ctrl-C and SIGTERM instead of ending the program."""
-
-    def __init__(self) -> None:
-        self.came = 0
-        self.next_cuts = False
-        self._before: dict[int, Any] = {}
-
-    def __enter__(self) -> Interrupts:
-        for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):
-            number = getattr(signal, name, None)
-            # A signal that was ignored when the program started, as for a job in the background, stays so.
-            if number is not None and (name == "SIGTERM" or signal.getsignal(number) != signal.SIG_IGN):
-                self._before[number] = signal.signal(number, self._count)
-        return self
-
-    def _count(self, _number: int, _frame: object) -> None:
-        self.came += 1
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
+def opened_store(store: str, sync: str | None, sync_interval: float | None) -> tuple[simdrive.Store, bool]:
+    """The store, and whether its file was made for this."""
+    options: dict[str, Any] = {"sync": sync, "sync_interval": sync_interval}
+    options = {name: value for name, value in options.items() if value is not None}
+    new = False
+    if store == "memory://":
+        if options:
+            raise click.UsageError("a store in memory has no disk: leave --sync and --sync-interval out.")
+    else:
+        if not names_store(store):
+            raise click.UsageError(f"{store} is no file of a store.")
+        with in_terms_of_options():
+            _, path, in_url = parse_target(store)
+        if sync_interval is not None and (sync or in_url.get("sync")) != "batch":
+            raise click.UsageError("--sync-interval is for --sync batch alone.")
+        new = not os.path.lexists(path)
+    with in_terms_of_options():
+        opened = simdrive.open_store(store, **options)
+    if not isinstance(opened, simdrive.Store):
+        opened.close()
+        raise click.UsageError(f"{store} is no file of a store.")
+    return opened, new
 
 
-def line_of(record: logging.LogRecord, *, as_json: bool) -> str:
-    """A record for people, or as JSON."""
-    when = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z"
-    event = getattr(record, "event", record.name)
-    level, text = record.levelname.lower(), record.getMessage()
-    if as_json:
-        known = {"time": when, "level": level, "event": event, "peer": getattr(record, "peer", None), "message": text}
-        return json.dumps({name: value for name, value in known.items() if value is not None})
-    return f"{when} {level:<7} {event}: {text}"
-
-
-def begin_log(settings: Settings) -> None:
-    """The server's log on standard error: warnings and errors with --quiet, everything with --verbose."""
-    import logging  # here, and not for every command: it takes longer than most
-
-    lines = logging.Formatter()
-    lines.format = lambda record: line_of(record, as_json=settings.json)  # type: ignore[method-assign]
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(lines)
-    logger = logging.getLogger("simdrive.server")
-    logger.handlers[:] = [handler]
-    logger.propagate = False
-    logger.setLevel(logging.DEBUG if settings.verbose else logging.WARNING if settings.quiet else logging.INFO)
-    logging.captureWarnings(capture=True)
-    logging.getLogger("py.warnings").handlers[:] = [handler]
+@contextmanager
+def in_terms_of_options() -> Iterator[None]:
+    """Turns what the library says about its arguments into what was given to the command."""
+    try:
+        yield
+    except simdrive.ConfigurationError as error:
+        text = plain(error).replace("give insecure=True", "give --insecure-bind").replace("`status`", "--no-status")
+        # Names of two words are options; those of one may be anything.
+        text = re.sub(r"\b(?:unix_path|" + "|".join(_LIMITS) + r")\b", lambda found: option_of(found[0]), text)
+        raise click.UsageError(text.replace("--unix-path", "--unix")) from None

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import gc
 import json
 import logging
 import os
 import pickle
+import signal
 import socket
 import subprocess
 import sys
@@ -23,6 +25,7 @@ import pytest
 import simdrive
 from simdrive import Server, ServerLimits
 from support.ports import HOST, wait_until
+from support.wsraw import reluctant
 
 
 @pytest.fixture
@@ -99,6 +102,34 @@ def test_taken_port(server: Server, store: simdrive.MemoryStore) -> None:
     with pytest.raises(simdrive.BindError, match=str(server.port)) as caught:
         Server(store, port=server.port).start()
     assert isinstance(caught.value, OSError)
+    assert caught.value.errno == errno.EADDRINUSE
+
+
+@pytest.mark.parametrize("timeout", [None, float("inf"), 10**400])
+@pytest.mark.timeout(60)
+def test_waiting_for_the_end(server: Server, timeout: float | None) -> None:
+    stopper = threading.Thread(target=server.stop)
+    stopper.start()
+    assert server.wait(timeout)
+    stopper.join()
+
+
+@pytest.mark.parametrize(
+    ("timeout", "error"),
+    [
+        (float("nan"), simdrive.ConfigurationError),
+        (-1, simdrive.ConfigurationError),
+        ("x", TypeError),
+        (True, TypeError),
+    ],
+)
+@pytest.mark.parametrize("method", ["wait", "stop"])
+@pytest.mark.timeout(60)
+def test_wrong_timeouts(server: Server, method: str, timeout: object, error: type[Exception]) -> None:
+    arguments = {"timeout": timeout}
+    with pytest.raises(error, match="timeout must be"):
+        getattr(server, method)(**arguments)
+    assert server.running
 
 
 def test_other_addresses_need_a_word(store: simdrive.MemoryStore) -> None:
@@ -109,6 +140,47 @@ def test_other_addresses_need_a_word(store: simdrive.MemoryStore) -> None:
         Server(store, host="0.0.0.0", insecure=True) as open_to_all,  # noqa: S104
     ):
         assert open_to_all.running
+
+
+def test_the_warning_comes_before_anybody_can_connect(tmp_path: Path) -> None:
+    path = tmp_path / "store.bin"
+    server = Server(path, host="0.0.0.0", insecure=True)  # noqa: S104
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(UserWarning, match="nobody is asked"):
+            server.start()
+    assert not server.running
+    assert "not started" in repr(server)
+    assert not path.exists()
+
+
+def test_messages_name_the_options_of_python(store: simdrive.MemoryStore) -> None:
+    with pytest.raises(simdrive.ConfigurationError, match="give insecure=True"):
+        Server(store, host="0.0.0.0").start()  # noqa: S104
+
+
+@pytest.mark.skipif(not socket.has_ipv6, reason="no IPv6")
+def test_an_address_in_brackets(store: simdrive.MemoryStore) -> None:
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        pytest.skip("no IPv6 on this machine")
+    with Server(store, host="[::1]") as server, simdrive.connect(server.url) as client:
+        assert server.url == f"ws://[::1]:{server.port}/ws"
+        client.write(b"key", b"value")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no unix sockets")
+def test_a_relative_unix_path(store: simdrive.MemoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with Server(store, unix_path="socket") as server:
+        assert server.options.unix_path == str(tmp_path / "socket")
+        monkeypatch.chdir(tmp_path / "other")
+        with simdrive.connect(server.url) as client:
+            client.write(b"key", b"value")
+    assert not (tmp_path / "socket").exists()
 
 
 @pytest.mark.parametrize(
@@ -127,6 +199,14 @@ def test_other_addresses_need_a_word(store: simdrive.MemoryStore) -> None:
         ({"limits": {}}, TypeError),
         ({"max_connections": 0}, simdrive.ConfigurationError),
         ({"nothing": 1}, TypeError),
+        ({"unix_path": ""}, simdrive.ConfigurationError),
+        ({"unix_path": "a\0b"}, simdrive.ConfigurationError),
+        ({"unix_path": 1}, TypeError),
+        ({"host": "\udc80"}, simdrive.ConfigurationError),
+        ({"host": "127.0.0.1\0.example.org"}, simdrive.ConfigurationError),
+        ({"path": "/\udc80"}, simdrive.ConfigurationError),
+        ({"origins": ["\udc80"]}, simdrive.ConfigurationError),
+        ({"hosts": ["\udc80"]}, simdrive.ConfigurationError),
     ],
 )
 def test_wrong_options(store: simdrive.MemoryStore, options: dict[str, object], error: type[Exception]) -> None:
@@ -247,6 +327,89 @@ def test_a_log_handler_may_stop_the_server(store: simdrive.MemoryStore) -> None:
     finally:
         logger.setLevel(level)
         logger.removeHandler(handler)
+
+
+@pytest.mark.timeout(60)
+def test_a_log_filter_that_raises_is_told_of_once(store: simdrive.MemoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Fails(logging.Filter):
+        calls = 0
+
+        def filter(self, record: logging.LogRecord) -> bool:
+            self.calls += 1
+            if self.calls < 3:
+                raise ValueError(record.getMessage())
+            return True
+
+    class Keeps(logging.Handler):
+        def __init__(self) -> None:
+            super().__init__()
+            self.events: list[str] = []
+
+        def emit(self, record: logging.LogRecord) -> None:
+            self.events.append(getattr(record, "event", ""))
+
+    told: list[type[BaseException] | None] = []
+    monkeypatch.setattr(threading, "excepthook", lambda args: told.append(args.exc_type))
+    logger = logging.getLogger("simdrive.server")
+    level, fails, keeps = logger.level, Fails(), Keeps()
+    logger.addFilter(fails)
+    logger.addHandler(keeps)
+    logger.setLevel(logging.DEBUG)
+    try:
+        with Server(store) as server:
+            for _ in range(4):
+                simdrive.connect(server.url).close()
+        wait_until(lambda: "stopped" in keeps.events, timeout=10, what="what came after the failures is logged")
+    finally:
+        logger.setLevel(level)
+        logger.removeHandler(keeps)
+        logger.removeFilter(fails)
+    assert "connected" in keeps.events
+    assert told == [ValueError]
+
+
+SLOW = ServerLimits(stall_timeout=3600, ping_interval=3600, silence_timeout=3600)
+
+
+@pytest.mark.timeout(120)
+def test_a_second_stop_cuts_the_first_short(store: simdrive.MemoryStore) -> None:
+    store.write(b"large", os.urandom(32 << 20))
+    with Server(store, limits=SLOW) as server, reluctant(server.port, b"large"):
+        outcomes: list[BaseException] = []
+
+        def stop() -> None:
+            try:
+                server.stop(timeout=3600)
+            except BaseException as error:
+                outcomes.append(error)
+
+        first = threading.Thread(target=stop)
+        first.start()
+        wait_until(lambda: not server.running, timeout=30, what="the first one has begun")
+        with pytest.raises(simdrive.OperationTimeout):
+            server.stop(timeout=0)
+        first.join(30)
+        assert not first.is_alive()
+        assert [type(error) for error in outcomes] == [simdrive.OperationTimeout]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals as POSIX has them")
+@pytest.mark.timeout(120)
+def test_ctrl_c_cuts_a_stop_short(store: simdrive.MemoryStore) -> None:
+    store.write(b"large", os.urandom(32 << 20))
+    server = Server(store, limits=SLOW).start()
+
+    def interrupt() -> None:
+        wait_until(lambda: not server.running, timeout=30, what="it stops")
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with reluctant(server.port, b"large"):
+        thread = threading.Thread(target=interrupt)
+        thread.start()
+        with pytest.raises(KeyboardInterrupt):
+            server.stop(timeout=3600)
+        assert server.wait(0)
+        thread.join(30)
 
 
 def test_an_unstopped_server_is_stopped(store: simdrive.MemoryStore) -> None:
