@@ -211,6 +211,7 @@ class Connection final : public net::Events, public rpc::PendingCalls {
   bool heard_ = false;  // bytes came since the last wait
   net::WakeUp wake_up_;
   net::TimePoint last_traffic_{};
+  net::TimePoint turns_from_{};  // when a sender may give turns to others again
   net::TimePoint last_received_{};
   bool ping_sent_ = false;
 

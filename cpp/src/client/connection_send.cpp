@@ -18,6 +18,9 @@ namespace {
 constexpr int kFavoursMax = 16;
 // Turns that a caller gives to others before it sends.
 constexpr int kTurnsMax = 16;
+// They are over sooner than this, or a program that has nothing to do with us took one: then no more for a while.
+constexpr std::chrono::milliseconds kTurnsTime{2};
+constexpr std::chrono::milliseconds kTurnsPause{100};
 
 std::uint64_t now_micros() noexcept {
   const auto t = std::chrono::system_clock::now().time_since_epoch();
@@ -34,8 +37,9 @@ void Connection::send_queued(Lock& lock, const SendLimits& limits) {
   sending_ = true;
   int favours = 0;
   std::size_t sent = 0;
-  // Threads that are about to call get their turn to queue, as long as there are such: one message for all.
-  if (limits.self && inflight_ > 1 && queue_head_) {
+  // Threads that are about to call get their turn to queue, as long as there are such: one message for all. Not while
+  // other programs take the turns.
+  if (limits.self && inflight_ > 1 && queue_head_ && limits.now >= turns_from_) {
     const Call* last = nullptr;
     for (int turns = 0; turns < kTurnsMax && queue_tail_ != last; ++turns) {
       last = queue_tail_;
@@ -43,6 +47,7 @@ void Connection::send_queued(Lock& lock, const SendLimits& limits) {
       std::this_thread::yield();
       lock.lock();
     }
+    if (const TimePoint now = Clock::now(); now - limits.now > kTurnsTime) turns_from_ = now + kTurnsPause;
   }
   while (!broken()) {
     if (!ws_->has_send()) {
