@@ -44,11 +44,11 @@ struct Answer {
   rpc::Status status = rpc::Status::success;
   /// The body, or what comes before the payloads.
   Bytes head;
+  /// It is an error because the request exceeds one of the server's limits.
+  bool over_limit = false;
   /// Whether all payloads found follow, one after another, and how many bytes they are.
   bool payloads = false;
   std::uint64_t payload_bytes = 0;
-  /// It is an error because the request exceeds one of the server's limits.
-  bool over_limit = false;
 
   [[nodiscard]] std::uint64_t body_bytes() const noexcept { return head.size() + payload_bytes; }
   void clear() noexcept;

@@ -59,7 +59,7 @@ void Listening::accept(net::TimePoint now) {
     const std::uint32_t open = shared_.connections.fetch_add(1, std::memory_order_relaxed);
     if (open >= std::uint64_t{most} + kRefusedAtOnce) {
       shared_.connections.fetch_sub(1, std::memory_order_relaxed);
-      drop(accepted.peer, now);
+      drop(now);
       continue;
     }
     const NoRoom no_room = open >= most ? NoRoom::connections : scarce ? NoRoom::descriptors : NoRoom::none;
@@ -69,17 +69,20 @@ void Listening::accept(net::TimePoint now) {
   }
 }
 
-void Listening::drop(const std::string& peer, net::TimePoint now) {
+void Listening::drop(net::TimePoint now) {
   Metrics& metrics = reactors_.front()->metrics;
   metrics.refused.add();
   metrics.breaches[static_cast<std::size_t>(Limit::connections)].add();
   ++dropped_;
-  if (now < log_dropped_) return;
-  log_dropped_ = now + kLogDropped;
+  log_dropped(now);
+}
+
+void Listening::log_dropped(net::TimePoint now) {
+  if (dropped_ == 0 || now < log_dropped_at_) return;
+  log_dropped_at_ = now + kLogDropped;
   shared_.log.write(LogLevel::warning, "limit",
-                    "connections: far more than max_connections, " + std::to_string(std::exchange(dropped_, 0)) +
-                        " closed without an answer since this was logged last",
-                    peer);
+                    "connections: " + std::to_string(std::exchange(dropped_, 0)) +
+                        " closed without an answer, since there are far more than max_connections");
 }
 
 void Listening::pause(net::TimePoint now, const std::string& why) {
@@ -99,7 +102,8 @@ net::TimePoint Listening::tick(net::TimePoint now) {
       resume_ = now + kLongestWait;
     }
   }
-  return resume_;
+  log_dropped(now);
+  return dropped_ == 0 ? resume_ : std::min(resume_, log_dropped_at_);
 }
 
 void Listening::stop() noexcept {

@@ -30,7 +30,8 @@ class Listening final : public Acceptor {
 
  private:
   void pause(net::TimePoint now, const std::string& why);
-  void drop(const std::string& peer, net::TimePoint now);
+  void drop(net::TimePoint now);
+  void log_dropped(net::TimePoint now);
 
   Shared& shared_;
   net::Listener listener_;
@@ -38,8 +39,8 @@ class Listening final : public Acceptor {
   std::size_t next_ = 0;
   std::chrono::milliseconds wait_{0};
   net::TimePoint resume_ = net::TimePoint::max();
-  std::uint64_t dropped_ = 0;  // since it was logged
-  net::TimePoint log_dropped_ = net::TimePoint::min();
+  std::uint64_t dropped_ = 0;  // and not logged yet
+  net::TimePoint log_dropped_at_ = net::TimePoint::min();
   bool open_ = false;
 };
 
