@@ -41,7 +41,8 @@ class Service final : public server::Shared {
     gate.path = options.path;
     gate.origins = options.origins;
     gate.hosts = options.hosts;
-    workers.stop();
+    writers.stop();
+    readers.stop();
   }
   std::string status_json() const override { return "{}"; }
 };

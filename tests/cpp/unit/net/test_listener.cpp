@@ -249,6 +249,7 @@ TEST_F(UnixListenerTest, LeavesThePathToItsSuccessor) {
   }
 }
 
+#ifdef __linux__
 // The child has copies of the descriptors, and does nothing with them.
 void with_a_child(const std::function<void()>& meanwhile) {
   int pipe[2];
@@ -267,7 +268,6 @@ void with_a_child(const std::function<void()>& meanwhile) {
   ASSERT_EQ(::waitpid(child, &status, 0), child);
 }
 
-#ifdef __linux__
 TEST(ListenerTest, AForkedChildDoesNotGoOnListening) {
   auto made = Listener::tcp("127.0.0.1", 0);
   ASSERT_TRUE(made.ok());
