@@ -41,14 +41,15 @@ class SessionHost {
 
   [[nodiscard]] Payloads& payloads();
 
+  // In the order that needs the least padding.
   Shared& shared;
-  Calls calls;
-  Metrics metrics;
-  Bytes receive_buffer;
-  Scratch scratch;
-  Answer answer;
   std::unique_ptr<Payloads> spare_payloads;
   net::TimePoint replied_at;  // when the last answer was made
+  Calls calls;
+  Bytes receive_buffer;
+  Answer answer;
+  Scratch scratch;
+  Metrics metrics;
 
  protected:
   ~SessionHost() = default;
