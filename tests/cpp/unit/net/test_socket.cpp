@@ -136,7 +136,8 @@ TEST(ReadAheadTest, BytesMayComeBeforeTheReadsThatTakeThem) {
   EXPECT_FALSE(ahead.receive_or_wait(p.there));  // its time is over
   const std::string nothing = "-" + std::to_string(static_cast<int>(IoStatus::would_block));
   EXPECT_EQ(read_of(ahead, p, 4), nothing);  // which never waits
-  std::thread other([&] { say(p, "abcdef"); });
+  const Bytes text = {'a', 'b', 'c', 'd', 'e', 'f'};
+  std::thread other([&] { EXPECT_TRUE(testing_net::send_all(p.here, text)); });
   while (!ahead.receive_or_wait(p.there)) {
   }
   other.join();
