@@ -124,7 +124,7 @@ def test_serve_refuses(arguments: list[str], code: int, words: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--path", "ws"], "path 'ws' must begin"),
+        (["--path", "ws"], "path must begin with '/'"),
         (["--path", "/status"], "--no-status"),
         (["--stall-timeout", "nan"], "--stall-timeout"),
         (["--reply-queue-hard", "1"], "--reply-queue-hard must not be below --reply-queue-soft"),
