@@ -125,7 +125,7 @@ void check_salvage(BytesView in) {
       const BytesView payload =
           in.subspan(static_cast<std::size_t>(record.start), static_cast<std::size_t>(record.offset - record.start));
       require(crc32(payload) == record.trailer.checksum);
-      above = record.trailer.prev;
+      above = record.start;
     }
     return {};
   });
