@@ -553,7 +553,7 @@ def run_attack(name: str, port: int, pid: int, dialect: str, amounts: Amounts) -
         with GoodClient(port, dialect) as good:
             lab.start()
             outcome = ATTACKS[name][1](lab)
-            time.sleep(amounts.aftermath)
+            time.sleep(amounts.aftermath)  # what the server does then is measured, too
         alive = lab.watch.alive()
         peak, cpu = (lab.watch.peak_growth(), lab.watch.cpu_used()) if alive else (0, 0.0)
     left = lab.watch.descriptors_left() if alive else 0

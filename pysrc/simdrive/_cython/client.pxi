@@ -215,7 +215,7 @@ cdef class Client:
                                   endpoint=self._endpoint)
             if progress is not None:
                 progress(result.size, result.size)
-        except:
+        except:  # whatever it is: the value goes, and it is raised again
             Py_DECREF_slot(slot)
             raise
         if not result.present:

@@ -138,7 +138,7 @@ cdef class PipelineCore:
             call.borrow_key(key)
             call.show(shown)
             get_buffer(data, &call.v, "data")
-        except:
+        except:  # whatever it is: the call goes, and it is raised again
             self.calls.discard(call)
             raise
         call.has_v = True
@@ -167,7 +167,7 @@ cdef class PipelineCore:
                 call.flat.add(key, "key")
                 call.flat.add(value, "value")
                 call.keys.append(key)
-        except:
+        except:  # whatever it is: the call goes, and it is raised again
             self.calls.discard(call)
             raise
         o.args_stay = call.flat.view_count == 0
@@ -204,7 +204,7 @@ cdef class PipelineCore:
                 call.has_target = True
                 receiver.context = &call.target
                 receiver.allocate = &place_in_buffer
-        except:
+        except:  # whatever it is: the call goes, and it is raised again
             self.calls.discard(call)
             raise
         o.args_stay = PyBytes_CheckExact(key)
@@ -236,7 +236,7 @@ cdef class PipelineCore:
         try:
             call.borrow_key(key)
             call.show(shown)
-        except:
+        except:  # whatever it is: the call goes, and it is raised again
             self.calls.discard(call)
             raise
         o.args_stay = PyBytes_CheckExact(key)

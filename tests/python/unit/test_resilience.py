@@ -291,7 +291,7 @@ def test_a_slow_progress_callback_slows_the_call_only() -> None:
 
     def slow(done: int, total: int) -> None:
         told.append(done)
-        time.sleep(0.15)
+        time.sleep(0.15)  # that it is slow is what is tested
 
     with FaultPeer(script=[Behaviour(call=late_answer, methods=frozenset(["read"]))]) as peer, connect(peer) as client:
         client.write(b"key", LARGE)
