@@ -8,6 +8,7 @@ cimport cython
 include "_cython/errors.pxi"
 include "_cython/buffers.pxi"
 include "_cython/leave.pxi"
+include "_cython/memory.pxi"
 include "_cython/hash.pxi"
 include "_cython/wire.pxi"
 include "_cython/value_glue.pxi"

@@ -156,7 +156,7 @@ cdef class AsyncCall:
         if r.in_place:
             return PyBytes_FromStringAndSize(<const char*> r.small, <Py_ssize_t> r.size)
         if self.copies:
-            return bytes_of_block(self.block, <Py_ssize_t> r.size)
+            return bytes_of(self.block.data(), <Py_ssize_t> r.size)
         return <object> self.slot
 
     cdef object too_small(self, uint64_t size, str endpoint):

@@ -88,6 +88,7 @@ cdef cbool make_one(void* context, const uint64_t* sizes, uint8_t** targets) noe
         simdrive_clear_error()
         return False
     targets[0] = <uint8_t*> PyBytes_AS_STRING(<object> slot[0])
+    sd_prefer_huge_pages(targets[0], <size_t> sizes[0])
     return True
 
 
@@ -103,7 +104,7 @@ cdef cbool make_many(void* context, const uint64_t* sizes, size_t count, uint8_t
             if sizes[i] == kAbsent:
                 value = None
             else:
-                value = PyBytes_FromStringAndSize(NULL, <Py_ssize_t> sizes[i])
+                value = new_bytes(<Py_ssize_t> sizes[i])
                 targets[i] = <uint8_t*> PyBytes_AS_STRING(value)
             Py_INCREF(value)
             PyList_SET_ITEM(values, <Py_ssize_t> i, value)

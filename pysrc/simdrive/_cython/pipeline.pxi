@@ -18,7 +18,6 @@ from collections import deque as _deque
 
 cdef enum:
     TAKEN_AT_ONCE = 64
-    COPIED_WITH_THE_GIL = 4096
 
 
 @cython.final
@@ -29,21 +28,6 @@ cdef class CallLimit:
 
     def __cinit__(self, uint32_t most):
         self.c_obj = make_call_limit(most)
-
-
-cdef object bytes_of_block(CBlock& block, Py_ssize_t size):
-    """A bytes object with what is in `block`."""
-    cdef Outside outside
-    value = PyBytes_FromStringAndSize(NULL, size)
-    cdef char* to = PyBytes_AS_STRING(value)
-    cdef const uint8_t* source = block.data()
-    if size <= COPIED_WITH_THE_GIL:
-        memcpy(to, source, <size_t> size)
-        return value
-    with nogil:  # nobody else knows the object yet
-        memcpy(to, source, <size_t> size)
-        outside.back()
-    return value
 
 
 @cython.final

@@ -95,20 +95,10 @@ cdef list keys_of(object keys):
 
 cdef object payload_of(CEntry& entry):
     """The payload as bytes."""
-    cdef Outside outside
-    cdef Py_ssize_t size = <Py_ssize_t> entry.size()
-    cdef const uint8_t* data = entry.data()
-    if size <= kQuick:
-        return PyBytes_FromStringAndSize(<const char*> data, size)
     try:
-        payload = PyBytes_FromStringAndSize(NULL, size)
+        return bytes_of(entry.data(), <Py_ssize_t> entry.size())
     except MemoryError:
-        raise _make_error(5, f"no memory for a value of {size} bytes", op="read") from None
-    cdef char* target = PyBytes_AS_STRING(payload)
-    with nogil:
-        memcpy(target, data, <size_t> size)
-        outside.back()
-    return payload
+        raise _make_error(5, f"no memory for a value of {entry.size()} bytes", op="read") from None
 
 
 cdef list payloads_of(Entries& entries):
@@ -123,7 +113,7 @@ cdef list payloads_of(Entries& entries):
         payloads = PyList_New(count)
         for i in range(count):
             if sd_has(entries, i):
-                payload = PyBytes_FromStringAndSize(NULL, <Py_ssize_t> sd_at(entries, i).size())
+                payload = new_bytes(<Py_ssize_t> sd_at(entries, i).size())
                 targets[i] = PyBytes_AS_STRING(payload)
                 total += sd_at(entries, i).size()
             else:

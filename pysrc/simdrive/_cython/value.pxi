@@ -34,12 +34,9 @@ cdef extern from "Python.h":
 
 cdef extern from *:
     """
-    // Work on more bytes than these is done without the GIL.
-    constexpr Py_ssize_t kQuick = 16 << 10;
     constexpr uint8_t kNothing = 0;  // where empty values are
     static char simdrive_format[] = "B";
     """
-    const Py_ssize_t kQuick
     const uint8_t kNothing
     char* simdrive_format
 
@@ -184,19 +181,11 @@ cdef class Value:
         return self.size
 
     def __bytes__(self):
-        cdef Outside outside
         cdef const uint8_t* data
         cdef Owner keep = self.held(&data)
         cdef Py_ssize_t size = self.size
         check_held(data)
-        if size <= kQuick:
-            return PyBytes_FromStringAndSize(<const char*> data, size)
-        copy = PyBytes_FromStringAndSize(NULL, size)
-        cdef char* target = PyBytes_AS_STRING(copy)
-        with nogil:
-            memcpy(target, data, <size_t> size)
-            outside.back()
-        return copy
+        return bytes_of(data, size)
 
     def __eq__(self, other):
         cdef Outside outside
