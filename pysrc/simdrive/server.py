@@ -89,7 +89,7 @@ class ServerLimits:
 
     max_frame: int = 16 * _MIB
     max_message: int = 64 * _MIB
-    max_request: int = _GIB
+    max_request: int = _GIB + 2 * _MIB
     max_batch_items: int = 1_000_000
     max_unfinished: int = _GIB + 16 * _MIB
     max_unfinished_total: int | None = None

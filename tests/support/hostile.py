@@ -33,7 +33,7 @@ class Amounts:
     quiet: float = 2.0
     aftermath: float = 0.2  # for which the good client goes on
     fed: int = 384 * MIB
-    request: int = (1 << 30) + 2 * MIB
+    request: int = (1 << 30) + 4 * MIB
     unfinished: int = 32 * MIB
     unfinished_connections: int = 8
     empty_frames: int = 16 * MIB

@@ -20,8 +20,9 @@ struct ServerLimits {
   /// WebSocket: Close 1009, before anything is allocated.
   std::uint64_t max_frame = std::uint64_t{16} << 20;
   std::uint64_t max_message = std::uint64_t{64} << 20;
-  /// One request's payloads and keys: an error reply; the rest of the request is dropped.
-  std::uint64_t max_request = std::uint64_t{1} << 30;
+  /// One request's payloads and keys: an error reply; the rest of the request is dropped. As much as clients send: a
+  /// value of 1 GiB, a key of 1 MiB and what is around them.
+  std::uint64_t max_request = (std::uint64_t{1} << 30) + (std::uint64_t{2} << 20);
   /// Keys or entries of one batch: an error reply.
   std::uint64_t max_batch_items = 1'000'000;
   /// Bytes received of requests that are not complete, on one connection and on all of them (0: a quarter of the

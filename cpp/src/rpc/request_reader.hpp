@@ -23,7 +23,7 @@ struct RequestLimits {
   /// Payload bytes of one frame.
   std::uint64_t max_frame = std::uint64_t{16} << 20;
   /// Arguments of one request. One that is longer is answered with an error; the rest of its stream is dropped.
-  std::uint64_t max_request = (std::uint64_t{1} << 30) + (std::uint64_t{1} << 20);
+  std::uint64_t max_request = (std::uint64_t{1} << 30) + (std::uint64_t{2} << 20);
   /// Bytes received of all requests that are not complete, early frames included.
   std::uint64_t max_unfinished = (std::uint64_t{1} << 30) + (std::uint64_t{17} << 20);
   /// Streams that are begun and not ended.

@@ -332,9 +332,13 @@ void Session::carry_out(Request request) {
   const Call call = call_of(request.method_id);
   Answer& answer = host_.answer;
   if (!request.refused.empty()) {
-    if (request.refused.find("limit") != std::string_view::npos) breach(Limit::request, request.refused);
+    std::string text(request.refused);
+    if (text.find("limit") != std::string::npos) {
+      text += ", " + std::to_string(shared_.limits.max_request) + " bytes (its option max_request)";
+      breach(Limit::request, text);
+    }
     answer.clear();
-    answer.fail(request.refused);
+    answer.fail(text);
     return reply(request, call, answer, nullptr);
   }
   if (takes_long(call, request.args, shared_.backend)) return hand_over(std::move(request), call, true);

@@ -27,7 +27,7 @@ CPU_S = 1.0  # beside what is named: the good client's calls, and the clock's st
 # receives in a turn, frames that came early (both 1 MiB at the most), the allocator's heaps.
 WARM = 16 * MIB
 MEMORY = 4 * MIB
-MAX_REQUEST, MAX_MESSAGE = 1 << 30, 64 * MIB
+MAX_REQUEST, MAX_MESSAGE = (1 << 30) + 2 * MIB, 64 * MIB
 CONNECTION = 16 * KIB
 AMOUNTS = Amounts()
 

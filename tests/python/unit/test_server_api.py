@@ -234,6 +234,25 @@ def test_limits_out_of_range(limits: dict[str, float]) -> None:
         ServerLimits(**limits)  # type: ignore[arg-type]
 
 
+def test_a_request_holds_what_clients_send() -> None:
+    client = simdrive.Options()
+    around = 64
+    assert ServerLimits().max_request >= client.max_value_size + client.max_key_size + around
+
+
+@pytest.mark.slow
+def test_the_longest_value() -> None:
+    with simdrive.MemoryStore() as store, Server(store) as server, simdrive.connect(server.url) as client:
+        value = bytearray(client.options.max_value_size)
+        value[-1] = 7
+        client.write(b"long", value)
+        del value
+        found = client.read(b"long", out="view")
+        assert found is not None
+        assert len(found) == client.options.max_value_size
+        assert found[-1] == 7
+
+
 def fetch(url: str, code: int = 200) -> str:
     """The body of the answer, whose status must be `code`."""
     try:
