@@ -28,9 +28,10 @@ constexpr std::uint64_t kOffsetMax = (std::uint64_t{1} << 48) - 1;
 
 /// Where nearly every record goes. False: ask place().
 inline bool place_quickly(std::uint64_t tail, BytesView payload, Placement& placed) noexcept {
-  if (payload.size() <= 1 || tail >= kOffsetMax / 2 || payload.size() >= kOffsetMax / 4) return false;
+  const std::uint64_t size = payload.size();
+  if (size <= 1 || tail >= kOffsetMax / 2 || size >= kOffsetMax / 4) return false;
   const std::uint64_t start = align_up(tail, kPayloadAlignment);
-  placed = {.start = start, .offset = start + payload.size(), .tail = start + payload.size() + kTrailerBytes};
+  placed = {.start = start, .offset = start + size, .tail = start + size + kTrailerBytes};
   return true;
 }
 

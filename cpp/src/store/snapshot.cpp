@@ -8,13 +8,13 @@ void LiveRecords::copy(const Index& index, std::uint64_t tail) {
   constexpr std::uint64_t kBitsPerWord = 64;
   const std::uint64_t words = (tail >> shift_) / kBitsPerWord + 1;
   dense_ = words <= std::max<std::uint64_t>(index.size(), 1 << 14);
-  if (dense_) bits_.resize(words);
+  if (dense_) bits_.resize(static_cast<std::size_t>(words));
   index.for_each([&](const Index::Entry& entry) {
     if (entry.offset >= tail) {
       changed_.emplace(entry.hash, false);
     } else if (dense_) {
       const std::uint64_t bit = entry.offset >> shift_;
-      bits_[bit / kBitsPerWord] |= std::uint64_t{1} << bit % kBitsPerWord;
+      bits_[static_cast<std::size_t>(bit / kBitsPerWord)] |= std::uint64_t{1} << bit % kBitsPerWord;
     } else {
       offsets_.push_back(entry.offset);
     }
@@ -40,7 +40,7 @@ bool LiveRecords::is_live(const Record& record) {
   if (record.tombstone) return false;
   if (dense_) {
     const std::uint64_t bit = record.offset >> shift_;
-    return (bits_[bit / 64] >> bit % 64 & 1) != 0;
+    return (bits_[static_cast<std::size_t>(bit / 64)] >> bit % 64 & 1) != 0;
   }
   while (!offsets_.empty() && offsets_.back() > record.offset) offsets_.pop_back();
   return !offsets_.empty() && offsets_.back() == record.offset;
