@@ -10,7 +10,7 @@ import itertools
 import sys
 
 import simdrive
-from support.store_writer import Step, carry_out, steps
+from support.store_writer import Step, carry_out, steps, values_of
 
 LARGEST = 300_000
 TRIES = 200
@@ -47,7 +47,7 @@ def closed(store: simdrive.Store) -> None:
 def outcome(store: simdrive.Store, step: Step) -> str:
     """What came of it."""
     try:
-        carry_out(store, step)
+        carry_out(store, step, values_of(step))
     except FAILURES as error:
         return f"{error.outcome}\t{type(error).__name__}: {error}"
     return "ok\t"

@@ -1,7 +1,8 @@
 """Writes a store until it is killed: python -m support.store_writer PATH SEED SYNC LARGEST.
 
-After each acknowledged call it says so on standard output, a line each: the number of the call. `steps` says what the
-call of a number is, so that whoever has killed it knows what must be in the store.
+Says on standard output, a line each, that it begins with a call, whose values it has ready, and that the call was
+acknowledged: ``begin`` or ``done`` and the number. `steps` says what the call of a number is, so that whoever has
+killed it knows what must be in the store.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ from typing import Any
 import simdrive
 
 Step = tuple[str, dict[bytes, "tuple[int, int] | None"]]  # what is done, and the value of each key afterwards
+Values = list[tuple[bytes, bytes]]
 
 KEYS = [b"key %d" % i for i in range(12)]
+BATCH = 4
 
 
 def value_of(seed: int, size: int) -> bytes:
@@ -32,15 +35,19 @@ def steps(seed: int, largest: int) -> Iterator[Step]:
         number += 1
         kind = chance.choice(["write", "write", "stream", "batch", "delete", "compact"])
         size = chance.choice([2, 50, 4096, 70_000, 1 << 20, largest])
-        keys = chance.sample(KEYS, 4 if kind == "batch" else 1)
-        size = min(size, 1 << 20) if kind == "batch" else size
+        keys = chance.sample(KEYS, BATCH if kind == "batch" else 1)
+        size = min(size, max(1 << 20, largest // BATCH)) if kind == "batch" else size
         after: Any = dict.fromkeys(keys, None if kind == "delete" else (seed * 1_000_000 + number, size))
         yield kind, {} if kind == "compact" else after
 
 
-def carry_out(store: simdrive.Store, step: Step) -> None:
+def values_of(step: Step) -> Values:
+    """What is to be written."""
+    return [(key, value_of(*made)) for key, made in step[1].items() if made is not None]
+
+
+def carry_out(store: simdrive.Store, step: Step, values: Values) -> None:
     kind, after = step
-    values = [(key, value_of(*made)) for key, made in after.items() if made is not None]
     if kind == "write":
         store.write(*values[0])
     elif kind == "stream":
@@ -58,8 +65,10 @@ def main(path: str, seed: str, sync: str, largest: str) -> None:
     """Write until killed."""
     with simdrive.Store(path, sync=sync, sync_interval=0.01) as store:
         for number, step in enumerate(steps(int(seed), int(largest))):
-            carry_out(store, step)
-            print(number, flush=True)
+            values = values_of(step)
+            print("begin", number, flush=True)
+            carry_out(store, step, values)
+            print("done", number, flush=True)
 
 
 if __name__ == "__main__":

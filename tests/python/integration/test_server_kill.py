@@ -11,14 +11,18 @@ from pathlib import Path
 import pytest
 
 import simdrive
+from support.amounts import amount
 from support.ports import wait_until
 from support.targets import our_server
 
-ROUNDS = 30
+ROUNDS = amount(30, 300)
 KEYS = [b"key %d" % i for i in range(5)]
 LARGE = 96 << 20
 
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="kill is another thing there")
+pytestmark = [
+    pytest.mark.amounts,
+    pytest.mark.skipif(os.name == "nt", reason="kill is another thing there"),
+]
 
 
 def digest(data: bytes | None) -> bytes | None:
@@ -73,11 +77,14 @@ def test_kill(tmp_path: Path) -> None:
     chance = random.Random(9)
     held: dict[bytes, bytes | None] = dict.fromkeys(KEYS)
     path = tmp_path / "store.bin"
-    for number in range(ROUNDS):
+    torn = number = 0
+    wanted = ROUNDS // 5  # writes cut in the middle, else this would show nothing
+    while number < ROUNDS or torn < wanted:
+        assert number < 3 * ROUNDS, f"only {torn} of {number} kills hit the middle of a write"
         server = our_server(directory=tmp_path)
         server.start()
         try:
-            large = number % 5 == 0
+            large = number % 3 == 0
             grown = (path.stat().st_size if path.exists() else 0) + chance.randrange(1, LARGE if large else 8 << 20)
             writer = Writer(server.url, number, held, large=large)
             writer.start()
@@ -89,6 +96,7 @@ def test_kill(tmp_path: Path) -> None:
         assert writer.failure is None
         with simdrive.Store(path) as store:
             assert store.verify().ok
+            torn += store.opened.dropped_bytes > 0
             for key in KEYS:
                 found = digest(store.read(key))
                 if found != held[key]:
@@ -97,3 +105,5 @@ def test_kill(tmp_path: Path) -> None:
                 held[key] = found
             if store.file_size() > 1 << 30:
                 store.compact()
+        number += 1
+    path.unlink()  # it is large, and temporary folders are kept for a while
