@@ -141,9 +141,12 @@ class OpenReport(_Report):
         dropped_bytes: bytes behind the last good entry, the rest of a write that did not end. Mode ``"a"`` has cut
             them off.
         cut_path: the file in which mode ``"a"`` kept them, or ``None``.
-        damaged: an entry that was checked has a wrong checksum, though it was synced or others follow it. The store
-            opened all the same; `verify` finds them all.
-        damaged_offset: where the metadata of the newest such entry begins, or ``None``.
+        damaged: an entry that was checked has a wrong checksum, though it was synced or others follow it, or the store
+            is `incomplete`. It opened all the same; `verify` finds all such entries.
+        damaged_offset: where the damage is: for an entry, where the metadata of the newest such one begins. ``None``:
+            there is none, or that is not known.
+        incomplete: entries are known to be missing, so that keys may seem to be absent or have older values: links
+            between them are broken, or the file ends before what was synced. Only in mode ``"r"``.
     """
 
     alignment: int
@@ -151,6 +154,7 @@ class OpenReport(_Report):
     cut_path: str | None
     damaged: bool
     damaged_offset: int | None
+    incomplete: bool = False
 
 
 @dataclass(frozen=True)
@@ -158,7 +162,7 @@ class VerifyReport(_Report):
     """What `verify` found.
 
     Attributes:
-        ok: every entry's checksum matches, and the chain of entries leads to the first.
+        ok: every entry's checksum matches, the chain of entries leads to the first, and none is known to be missing.
         entries: entries looked at: all records, live or not, deletions included.
         bad: where the metadata of each entry with a wrong checksum begins, in order: the last 1000 of them.
         tail_offset: end of the last entry.

@@ -174,16 +174,19 @@ struct OpenReport {
   std::uint64_t dropped_bytes = 0;
   /// The file in which mode `append` kept them; empty: nothing was cut.
   std::string cut_path;
-  /// An entry that was checked has a wrong checksum, though it was synced or others follow it: damage, no torn write.
-  /// The store opened all the same; `verify()` finds them all.
+  /// The file is damaged, by no torn write: an entry that was checked has a wrong checksum, though it was synced or
+  /// others follow it, or the store is `incomplete`. It opened all the same; `verify()` finds all such entries.
   bool damaged = false;
-  /// Where the metadata of the newest such entry begins.
+  /// Where the damage is: for an entry, where the metadata of the newest such one begins. 0: that is not known.
   std::uint64_t damaged_offset = 0;
+  /// Entries are known to be missing, so that keys may seem to be absent or have older values: links between them are
+  /// broken, or the file ends before what was synced. Only in mode `read`; mode `append` refuses such files.
+  bool incomplete = false;
 };
 
 /// What `verify()` found.
 struct VerifyReport {
-  /// Every entry's checksum matches, and the chain of entries leads to the first.
+  /// Every entry's checksum matches, the chain of entries leads to the first, and none is known to be missing.
   bool ok = true;
   /// Entries looked at: all records, live or not, tombstones included.
   std::uint64_t entries = 0;
@@ -305,7 +308,8 @@ class Store {
   /// `interrupted`.
   Result<CompactResult> compact(const Progress& progress = {});
   /// Writes the live entries to a new store at `target`, which must not exist, and leaves this one alone. For stores
-  /// in mode `read`, too, and so a way from the older layouts to the present one.
+  /// in mode `read`, too, and so a way from the older layouts to the present one. Also: `store_corrupt` for a store
+  /// that is `OpenReport::incomplete`.
   Result<CompactResult> compact_to(std::string target, const Progress& progress = {}) const;
   /// Checks every record from the first to the tail, live or not. Also: `interrupted`.
   Result<VerifyReport> verify(const Progress& progress = {}) const;

@@ -36,6 +36,12 @@ struct Server::Impl {
 
 Result<Server> Server::start(const Store& store, const ServerOptions& options) {
   if (store.closed()) return Error{Errc::closed, "cannot start the server: the store is closed"};
+  if (store.opened().incomplete) {  // clients would be told that keys are absent that are not
+    return Error{.code = Errc::store_corrupt,
+                 .detail = "cannot start the server: entries of the store " + store.path() +
+                           " are missing, since the file is damaged; recover() keeps what is intact",
+                 .offset = store.opened().damaged_offset};
+  }
   if (auto checked = server::check(options); !checked) return std::move(checked).error();
   try {
     auto impl = std::make_unique<Impl>(store, options);

@@ -132,7 +132,11 @@ Result<RecoverReport> recover_file(FileSystem& files, File& file, const std::str
   named = Named::old_file;
   const Result<std::uint64_t> size = file.size();
   if (!size) return size.error();
-  if (*size == 0) return report;
+  if (*size == 0) {  // where a mark says that there were records, there are none now
+    if (const std::optional<SyncMark> mark = read_mark(files, path); !mark || mark->tail == 0) return report;
+    if (Result<void> ready = before_replacing(); !ready) return std::move(ready).error();
+    return report;
+  }
   FileSource source(file, *size);
   Ticker ticker(progress);
   if (Result<void> told = ticker.at(0, *size); !told) return std::move(told).error();

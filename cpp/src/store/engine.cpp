@@ -112,6 +112,13 @@ Error Engine::closed_error() const {
   return Error{.code = Errc::closed, .detail = "the store " + name_ + " is closed"};
 }
 
+Error Engine::fault_error(std::string_view operation, const Generation& generation) const {
+  return Error{.code = Errc::store_corrupt,
+               .detail = std::string(operation) + " " + name_ + ": " + generation.fault +
+                         "; it is left as it is: recover() keeps what is intact",
+               .offset = generation.fault_offset};
+}
+
 std::uint64_t Engine::tail() const noexcept {
   const Epoch::Guard guard = epoch_.enter();
   const View* const view = current_.load(std::memory_order_acquire);

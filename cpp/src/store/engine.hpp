@@ -9,6 +9,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "simdrive/error.hpp"
@@ -116,6 +117,7 @@ class Engine {
   [[nodiscard]] Lock lock_state() const;
   void publish(View* fresh) const;
   [[nodiscard]] Error closed_error() const;
+  [[nodiscard]] Error fault_error(std::string_view operation, const Generation& generation) const;
   [[nodiscard]] Error busy_at_fork_error() const;
 
   mutable Epoch epoch_;  // outlives everything that is retired

@@ -60,6 +60,9 @@ Result<CompactResult> Engine::compact(const simdrive::Progress& progress) {
 Result<CompactResult> Engine::compact_to(const std::string& target, const simdrive::Progress& progress) const {
   Result<LiveWalk> walk = this->walk();
   if (!walk) return std::move(walk).error();
+  const Result<std::shared_ptr<Generation>> generation = generation_now();
+  if (!generation) return generation.error();
+  if (!(*generation)->fault.empty()) return fault_error("compact", **generation);
   CompactResult result{.before = tail()};
   Result<std::unique_ptr<File>> made = files_.open(target, {.write = true, .create = Create::exclusive});
   if (!made) return std::move(made).error();
@@ -92,7 +95,7 @@ Result<simdrive::VerifyReport> Engine::verify(const simdrive::Progress& progress
   if (Result<void> told = ticker.at(0, tail); !told) return std::move(told).error();
   Result<VerifyReport> found = store::verify(source, tail, (*generation)->layout, tell, kBadMax);
   if (!found) return std::move(found).error();
-  simdrive::VerifyReport report{.ok = found->complete && found->bad_count == 0,
+  simdrive::VerifyReport report{.ok = found->complete && found->bad_count == 0 && (*generation)->fault.empty(),
                                 .entries = found->records,
                                 .bad = std::move(found->bad),
                                 .bad_count = found->bad_count,
@@ -160,8 +163,9 @@ Result<std::uint64_t> Engine::refresh() {
   if (!replaced) {
     const Result<std::uint64_t> size = generation_->file->size();
     if (!size) return size.error();
-    if (*size == tail) return tail;
-    if (*size > tail && generation_->layout == Layout::aligned64) {
+    const bool whole = generation_->fault.empty();
+    if (*size == tail && whole) return tail;
+    if (*size > tail && whole && generation_->layout == Layout::aligned64) {
       const Result<bool> added = add_new_records(*size);
       if (!added) return added.error();
       if (*added) return *size;
@@ -172,7 +176,9 @@ Result<std::uint64_t> Engine::refresh() {
   if (!opened) return std::move(opened).error();
   const std::uint64_t now = opened->generation->tail.load(std::memory_order_relaxed);
   const bool same = opened->generation->file->identity() == generation_->file->identity();
-  if (same && now == tail) return tail;
+  const bool whole = opened->generation->fault.empty();
+  if (!whole && generation_->fault.empty()) return fault_error("refresh", *opened->generation);
+  if (same && now == tail && whole == generation_->fault.empty()) return tail;
   opened->generation->number = generation_->number + (same && now > tail ? 0 : 1);
   install(std::make_unique<View>(std::move(opened->generation)));
   return now;

@@ -194,22 +194,28 @@ Result<Opened> open_store(FileSystem& files, const std::string& path, const Stor
     if (!opened) return std::move(opened).error();
     file = std::move(opened).value();
   }
-  Result<std::uint64_t> size = file->size();
+  // Whoever removes a file may leave its mark. The size comes after the mark: what a writer at work has synced
+  // meanwhile must not seem to be missing.
+  const std::optional<SyncMark> mark = file->created() ? std::nullopt : read_mark(files, path);
+  const Result<std::uint64_t> size = file->size();
   if (!size) return size.error();
   Opened result{.generation = std::make_unique<Generation>(epoch, file), .report = {}};
   Generation& generation = *result.generation;
   if (*size == 0) {
+    if (mark && mark->tail != 0) {
+      generation.fault = "records up to offset " + std::to_string(mark->tail) + " were synced, and the file is empty";
+    }
+    result.report.damaged = result.report.incomplete = !generation.fault.empty();
     if (append) {
+      if (result.report.damaged) {
+        return with_advice(Errc::store_corrupt, path, generation.fault,
+                           "put a copy back, or remove " + quoted_path(mark_path_of(path)) + " if it was emptied", 0);
+      }
       if (Result<void> begun = begin_empty(files, *file, path); !begun) return std::move(begun).error();
     }
     return result;
   }
 
-  const std::optional<SyncMark> mark = read_mark(files, path);
-  if (!append) {  // a writer at work may have synced since: what its mark covers must not seem to be missing
-    size = file->size();
-    if (!size) return size.error();
-  }
   const Result<std::uint64_t> end = size_without_hole(*file, *size);
   if (!end) return end.error();
   FileSource source(*file, *end);
@@ -231,9 +237,14 @@ Result<Opened> open_store(FileSystem& files, const std::string& path, const Stor
                          "it is left as it is: mode read reads what is there, recover() repairs it", plan.fault_offset);
     }
     if (Result<void> read = read_up_to(source, plan, filler); !read) return std::move(read).error();
+    generation.fault = plan.reason;
+    generation.fault_offset = plan.fault_offset;
   } else if (plan.action == Action::read_only && append) {
     return with_advice(Errc::store_format, path, plan.reason,
                        "it is left as it is: open it with mode read, compact_to() makes a new one of it", plan.tail);
+  } else if (plan.action == Action::read_only && plan.dropped_records > 1) {
+    generation.fault = plan.reason;
+    generation.fault_offset = plan.tail;
   } else if (plan.action == Action::cut && append) {
     if (Result<void> done = cut(files, *file, path, plan, *end, result.report); !done) return std::move(done).error();
   }
@@ -243,8 +254,9 @@ Result<Opened> open_store(FileSystem& files, const std::string& path, const Stor
   generation.written = plan.tail;
   result.report.alignment = static_cast<std::uint32_t>(alignment_of(plan.layout));
   result.report.dropped_bytes = plan.cut_bytes();
-  result.report.damaged = plan.bad_checksums != 0;
-  result.report.damaged_offset = plan.bad_offset;
+  result.report.incomplete = !generation.fault.empty();
+  result.report.damaged = result.report.incomplete || plan.bad_checksums != 0;
+  result.report.damaged_offset = result.report.incomplete ? generation.fault_offset : plan.bad_offset;
   result.unmarked = append && plan.bad_checksums == 0 && (plan.mark != MarkState::matched || mark->tail != plan.tail);
   return result;
 }

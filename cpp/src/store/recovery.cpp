@@ -281,7 +281,11 @@ Result<void> Recovery::without_mark() {
   const std::uint64_t tail = plan_.tail;
   if (plan_.action == Action::read_only) {
     plan_.reason = "the file has the layout of an older version";
-    if (tail != plan_.size) plan_.reason += ", and its end is damaged";
+    if (tail == plan_.size) return {};
+    plan_.reason += ", and its end is damaged";
+    auto lost = search_.count_behind(tail, alignment_of(plan_.layout));
+    if (!lost.ok()) return std::move(lost.error());
+    plan_.dropped_records = *lost;
     return {};
   }
   if (tail == 0) {

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <string>
 
 #include "store/epoch.hpp"
 #include "store/file.hpp"
@@ -29,6 +30,9 @@ struct Generation {
   /// looks here afterwards finds its record below.
   std::atomic<std::uint64_t> written{0};
   Layout layout = Layout::aligned64;
+  /// Not empty: records are known to be missing from the index, and why; for mode read alone.
+  std::string fault;
+  std::uint64_t fault_offset = 0;  // where in the file; 0: that is not known
 };
 
 /// Generations outlive their views, and views the guards of their readers.

@@ -26,7 +26,8 @@ def length(settings: Settings) -> None:
     """
     with settings.connect() as client:
         entries = len(client)
-    settings.emit(str(entries), {"entries": entries})
+        settings.emit(str(entries), {"entries": entries})
+        settings.check_whole("there may be more keys")
 
 
 @command("size")
@@ -52,7 +53,8 @@ def info(settings: Settings, store: str | None) -> None:
 
     Without STORE it is what --url or SIMDRIVE_URL names. Existing servers do not say everything: what is unknown is
     shown as a dash, in JSON as null. Of a store's file are told: to what multiple its values are aligned (64 bytes;
-    16 or 1 in the older layouts), what compacting would save at most, and whether opening it found damage.
+    16 or 1 in the older layouts), what compacting would save at most, and whether opening it found damage; it is
+    incomplete if entries are known to be missing.
 
     \b
     Examples:
@@ -93,6 +95,7 @@ def store_fields(store: simdrive.Store) -> dict[str, Any]:
         "unfinished_bytes": found.dropped_bytes,
         "damaged": found.damaged,
         "damaged_offset": found.damaged_offset,
+        "incomplete": found.incomplete,
         "client_version": simdrive.__version__,
     }
 

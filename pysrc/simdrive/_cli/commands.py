@@ -32,7 +32,7 @@ def get(settings: Settings, key: str, output: Path | None) -> None:
     """Print the value of KEY.
 
     The value goes to standard output, or to a file, byte for byte and without a line end of its own. Exit code 1 says
-    that the key is absent.
+    that the key is absent; 6, that it is absent from a store that lacks entries, since it is damaged.
 
     \b
     Examples:
@@ -48,6 +48,8 @@ def get(settings: Settings, key: str, output: Path | None) -> None:
         check_output(output)
     with settings.connect() as client, settings.bar() as bar:
         value = client.read(name, **bar.arguments())
+        if value is None:
+            settings.check_whole("there is no such key in what is left")
     fields: dict[str, Any] = {**settings.fields(name), "found": value is not None}
     if value is not None:
         if output is not None and to_file:
@@ -118,7 +120,8 @@ def delete(settings: Settings, keys: tuple[str, ...]) -> None:
 def exists(settings: Settings, key: str) -> None:
     """Say whether KEY is there.
 
-    Prints true or false; the exit code is 0 or 1.
+    Prints true or false; the exit code is 0 or 1. Of a store that lacks entries, since it is damaged, it is never said
+    that a key is not there (exit code 6).
 
     \b
     Examples:
@@ -129,6 +132,8 @@ def exists(settings: Settings, key: str) -> None:
     settings.attempt = f"exists {settings.show(name)}"
     with settings.connect() as client:
         found = client.exists(name)
+        if not found:
+            settings.check_whole("there is no such key in what is left")
     settings.emit("true" if found else "false", {**settings.fields(name), "exists": found})
     if not found:
         click.get_current_context().exit(ABSENT)

@@ -20,7 +20,7 @@ from .program import command
 from .progress import Bar
 from .settings import Settings, counted
 from .staging import part_name, put_in_place, staged_folder, uninterrupted, write_new
-from .target import StoreFile, file_of, open_store, path_of
+from .target import StoreFile, damaged_place, file_of, open_store, path_of
 from .values import refuse
 
 # What a batch of an import holds in memory, but for a larger value, which goes alone.
@@ -41,7 +41,7 @@ def export(settings: Settings, store: str, directory: Path, force: bool) -> None
 
     DIR is made if needed. The files appear there when all of them are complete, or not at all; the manifest is the
     last. With --force the files of an earlier export go, all others stay. Nothing is exported of a store with a value
-    that is damaged (exit code 6): see `simdrive recover`.
+    that is damaged, or that lacks entries (exit code 6): see `simdrive recover`.
 
     \b
     Examples:
@@ -51,6 +51,9 @@ def export(settings: Settings, store: str, directory: Path, force: bool) -> None
     settings.attempt = f"export {store}"
     with open_store(store) as opened:
         path = path_of(opened)
+        if opened.opened.incomplete:
+            what = f"the store is damaged{damaged_place(opened)}, and entries are missing"
+            raise Damaged(f"{what} (`simdrive recover` keeps what is intact)")
         check_folder(directory, path, force=force)
         # Others than the owner may read the files only if they may read the store.
         mode = path.stat().st_mode & 0o666

@@ -38,7 +38,8 @@ def mget(settings: Settings, keys: tuple[str, ...], output: Path | None) -> None
     Without -o the result is a JSON document on standard output, with the values in base64. With -o each value goes to
     a file named after its key: ASCII letters, digits and the characters . _ - stay as they are, every other byte
     becomes %XX, so that no key reaches outside of the folder ('a/b' is the file 'a%2Fb'). `simdrive mput --percent`
-    reads such a folder back. Exit code 1 says that keys were absent; the others are written all the same.
+    reads such a folder back. Exit code 1 says that keys were absent (6: from a store that lacks entries, since it is
+    damaged); the others are written all the same.
 
     \b
     Examples:
@@ -61,6 +62,7 @@ def mget(settings: Settings, keys: tuple[str, ...], output: Path | None) -> None
         settings.emit("", {"entries": entries})
         settings.note(f"{counted(len(entries) - absent, 'value')} written to {output}")
     if absent:
+        settings.check_whole(f"{counted(absent, 'key')} absent from what is left")
         settings.note(f"{counted(absent, 'key')} absent")
         click.get_current_context().exit(ABSENT)
 

@@ -15,14 +15,16 @@ import click
 
 import simdrive
 
+from .failures import Damaged
 from .files import write_output
 from .keys import key_fields, parse_key, show_key
 from .progress import Bar
-from .target import Target, names_store, open_store
+from .target import Target, damaged_place, names_store, open_store
 from .values import LONGEST_VALUE
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _CONNECT_TIMEOUT = 5.0
+_ADVICE = "`simdrive recover` keeps what is intact"
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:
@@ -55,6 +57,7 @@ class Settings:
     key_form: str = "text"
     progress: str = "auto"
     attempt: str = ""
+    incomplete: bool = False  # the store that was opened lacks entries
 
     @property
     def target(self) -> str | None:
@@ -85,6 +88,9 @@ class Settings:
             store = open_store(target, writes=writes, creates=creates, verify=True)
             if creates and store.file_size() == 0:
                 self.note(f"a new store, {store.path}")
+            self.incomplete = store.opened.incomplete
+            if self.incomplete:
+                self.note(f"the store is damaged{damaged_place(store)}: values may be missing or old ({_ADVICE})")
             return store
         return self.connect_server()
 
@@ -99,6 +105,15 @@ class Settings:
         return simdrive.connect(
             self.url, timeout=self.timeout, connect_timeout=connect_timeout, idle_timeout=self.timeout
         )
+
+    def check_whole(self, what: str) -> None:
+        """Refuses to say of a store that lacks entries what only those could tell.
+
+        Raises:
+            Damaged: the one that was opened does.
+        """
+        if self.incomplete:
+            raise Damaged(f"{what}: the store is damaged, and entries are missing ({_ADVICE})")
 
     def key(self, text: str) -> bytes:
         """The key that an argument stands for."""

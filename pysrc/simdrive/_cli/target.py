@@ -54,6 +54,12 @@ def open_store(text: str, *, writes: bool = False, creates: bool = False, verify
     return store
 
 
+def damaged_place(store: simdrive.Store) -> str:
+    """Where the file is damaged, for a message."""
+    offset = store.opened.damaged_offset
+    return "" if offset is None else f" at offset {offset}"
+
+
 class Target(click.Path):
     """What --url takes; shells complete it as the name of a file."""
 

@@ -23,8 +23,9 @@ def verify(settings: Settings, store: str) -> None:
 
     Reads all of it, deleted and replaced values too, and changes nothing; a program may go on writing to the store.
     Exit code 6 says that something is bad: entries whose checksum is wrong, whose offsets are listed (where the
-    metadata of each begins; at most 1000), or bytes behind the last entry that belong to none, such as the rest of a
-    write that did not end. While a program has the store open for writing, such bytes are a write under way.
+    metadata of each begins; at most 1000), broken links that hide others, or bytes behind the last entry that belong to
+    none, such as the rest of a write that did not end. While a program has the store open for writing, such bytes are a
+    write under way.
 
     \b
     Examples:
@@ -56,16 +57,18 @@ def verify(settings: Settings, store: str) -> None:
     lines += [f"bad entry at offset {offset}" for offset in report.bad]
     settings.emit("\n".join(lines), fields)
     if not fields["ok"]:
-        settings.note(verdict(report, unfinished))
+        settings.note(verdict(report, unfinished, incomplete=opened.opened.incomplete))
         click.get_current_context().exit(DAMAGED)
 
 
-def verdict(report: simdrive.VerifyReport, unfinished: int) -> str:
+def verdict(report: simdrive.VerifyReport, unfinished: int, *, incomplete: bool = False) -> str:
     """What is bad, and what to do about it."""
     what = []
     if report.bad_count:
         what.append(counted(report.bad_count, "bad entry", "bad entries"))
-    if not report.ok and not report.bad_count:
+    if incomplete:
+        what.append("entries are missing: links between them are broken, or the file is too short")
+    elif not report.ok and not report.bad_count:
         what.append("the chain of entries does not lead to the first one")
     if unfinished:
         what.append(f"{counted(unfinished, 'byte')} behind the last entry that belong to none")

@@ -583,7 +583,7 @@ cdef class Store:
         cdef const COpenReport* found = &self.c_obj.opened()
         cut = None if found.cut_path.empty() else found.cut_path.decode("utf-8", "surrogateescape")
         return _OpenReport(found.alignment, found.dropped_bytes, cut, found.damaged,
-                           found.damaged_offset if found.damaged else None)
+                           found.damaged_offset if found.damaged and found.damaged_offset else None, found.incomplete)
 
     @property
     def tail(self):

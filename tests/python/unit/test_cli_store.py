@@ -154,6 +154,7 @@ def test_info(store: Path) -> None:
         "unfinished_bytes": 0,
         "damaged": False,
         "damaged_offset": None,
+        "incomplete": False,
         "client_version": simdrive.__version__,
     }
     assert document(run("info", store, "--json")) == expected

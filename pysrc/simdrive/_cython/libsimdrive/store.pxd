@@ -48,6 +48,7 @@ cdef extern from "simdrive/store.hpp" namespace "simdrive" nogil:
         string cut_path
         cbool damaged
         uint64_t damaged_offset
+        cbool incomplete
 
     cdef cppclass CVerifyReport "simdrive::VerifyReport":
         cbool ok
