@@ -1,4 +1,4 @@
-"""The real, unmodified server as a child process with a store of its own."""
+"""The real, unmodified server, or ours, as a child process with a store of its own."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import os
 import sys
 from pathlib import Path
 
+from .forked_server import AVAILABLE, ForkedServer
 from .ports import HOST
-from .server_process import ServerProcess
+from .server_process import Program, ServerProcess
 
 PROGRAM = "simd-r-drive-ws-server"
 DIALECTS = {"0.16.2-alpha": "d21", "0.17.5-alpha": "d13"}
@@ -45,9 +46,13 @@ class RealServer(ServerProcess):
         program = find_server(version)
         if program is None:
             raise FileNotFoundError(f"no {PROGRAM} {version}; {how_to_get(version)}")
+        forked = version == OURS and AVAILABLE
         words: list[str | Path] = [program] if version != OURS else [program, "-m", "simdrive", "serve"]
+        words = ["serve"] if forked else words
         super().__init__(
-            f"{PROGRAM} {version}", lambda store, port: [*words, store, "--host", HOST, "--port", str(port)]
+            f"{PROGRAM} {version}",
+            lambda store, port: [*words, store, "--host", HOST, "--port", str(port)],
+            launch=ForkedServer if forked else Program,
         )
         self.version = version
         self.dialect = DIALECTS.get(version, "d13")
