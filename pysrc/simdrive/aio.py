@@ -11,10 +11,10 @@ from collections.abc import Iterable, Mapping
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
-from simdrive._core import AsyncCore, check_buffers
+from simdrive._core import AsyncCore, check_buffers, check_timeout
 from simdrive.aio_namespace import AsyncNamespacedClient
 from simdrive.aio_streams import AsyncStreams
-from simdrive.client import Options, ServerInfo, log_connection, options_for
+from simdrive.client import Options, ServerInfo, closed_error, log_connection, options_for
 from simdrive.namespace import Rows, keys_and_values, list_of_keys
 from simdrive.streams import Progress
 
@@ -304,8 +304,10 @@ class AsyncClient(AsyncStreams):
 
     async def server_info(self, *, timeout: _Timeout = ...) -> ServerInfo:
         """What is known of the server: a ``ServerInfo``."""
+        check_timeout(timeout)
+        self._check("server_info")
         if not self._calls.dialect:
-            await self.ping(timeout=timeout)  # it is known once there is a connection again
+            await self._outcome(self._calls.server_info(timeout))  # it is known once there is a connection again
         return ServerInfo(
             version=None, dialect=self._core.dialect, extensions=frozenset(), max_message=None, backend=None
         )
@@ -321,6 +323,8 @@ class AsyncClient(AsyncStreams):
         """
         from simdrive.aio_pipeline import AsyncPipeline
 
+        self._check("batch_delete")
+        check_timeout(timeout)
         wanted = list_of_keys(keys)
         check_buffers(wanted, "key")
         calls = AsyncPipeline(self)
@@ -338,6 +342,8 @@ class AsyncClient(AsyncStreams):
         from simdrive.aio_pipeline import AsyncPipeline
         from simdrive.pipeline import Parts, check_max_bytes, check_progress
 
+        self._check("batch_write")
+        check_timeout(timeout)
         limit = check_max_bytes(max_bytes)
         check_progress(progress)
         keys, values = keys_and_values(items)
@@ -373,10 +379,12 @@ class AsyncClient(AsyncStreams):
 
         Raises:
             BatchError: on leaving the block: some calls failed.
+            ClosedError: the client was closed.
             ConfigurationError: `max_inflight` is less than 1.
         """
         from simdrive.aio_pipeline import AsyncPipeline
 
+        self._check("pipeline")
         return AsyncPipeline(self, max_inflight)
 
     def namespace(self, prefix: Buffer) -> AsyncNamespacedClient:
@@ -394,6 +402,7 @@ class AsyncClient(AsyncStreams):
             timeout: seconds that the server gets to confirm; ``None`` is the option ``close_timeout``.
         """
         self._in_loop("close")
+        check_timeout(timeout)
         ended = self._core.close()
         try:
             if ended is not None:
@@ -403,6 +412,7 @@ class AsyncClient(AsyncStreams):
             self._core.stop()
 
     async def __aenter__(self) -> Self:
+        self._in_loop("async with")
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
@@ -453,6 +463,12 @@ class AsyncClient(AsyncStreams):
 
     def _in_loop(self, op: str) -> None:
         self._core.check_loop(op)
+
+    def _check(self, op: str) -> None:
+        """Before a source or an iterable is read in vain."""
+        self._core.check_loop(op)
+        if self._core.closed:
+            raise closed_error(op, self._options.url)
 
     def _note_events(self, first: str = "") -> None:
         if first:

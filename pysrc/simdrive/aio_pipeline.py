@@ -96,11 +96,13 @@ class AsyncPipeline:
         return self._start(key, lambda sent: core.exists(sent, timeout, self._limit))
 
     async def __aenter__(self) -> Self:
+        self._client._in_loop("pipeline")
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._client._in_loop("pipeline")
         if error is not None:
             self._abandon()
             return

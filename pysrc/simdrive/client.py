@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from simdrive import _core
 from simdrive._core import check_buffers
-from simdrive.errors import ConfigurationError, SimdriveError
+from simdrive.errors import Code, ConfigurationError, SimdriveError, make_error
 from simdrive.mapping import StoreMapping
 from simdrive.namespace import NamespacedClient, keys_and_values, list_of_keys
 from simdrive.retry import Retry
@@ -180,6 +180,7 @@ class Client(_core.Client, Streams):
         """
         from simdrive.pipeline import Pipeline  # concurrent.futures takes longer to import than all of simdrive
 
+        self._check("pipeline")
         return Pipeline(self, max_inflight)
 
     def batch_delete(self, keys: Iterable[Buffer], *, timeout: float | EllipsisType | None = ...) -> None:
@@ -193,6 +194,7 @@ class Client(_core.Client, Streams):
         """
         from simdrive.pipeline import Pipeline, TimeLeft, wait_for
 
+        self._check("batch_delete")
         wanted = list_of_keys(keys)
         check_buffers(wanted, "key")
         left = TimeLeft(timeout, self.options.timeout)
@@ -210,6 +212,7 @@ class Client(_core.Client, Streams):
         """batch_write() in several requests."""
         from simdrive.pipeline import Parts, Pipeline, TimeLeft, check_max_bytes, check_progress, wait_for
 
+        self._check("batch_write")
         limit = check_max_bytes(max_bytes)
         check_progress(progress)
         keys, values = keys_and_values(items)
@@ -233,6 +236,11 @@ class Client(_core.Client, Streams):
         failed, stored = parts.failed(errors)
         if failed:
             raise calls._error("batch_write", "items", failed, stored)
+
+    def _check(self, op: str) -> None:
+        """Before a source or an iterable is read in vain."""
+        if self.closed:
+            raise closed_error(op, self.options.url)
 
     def mapping(self) -> StoreMapping:
         """The store as a ``MutableMapping`` of bytes to bytes; what needs a list of the keys is not supported."""
@@ -286,6 +294,11 @@ def options_for(url: str | None, options: dict[str, Any]) -> Options:
     if unknown:
         raise ConfigurationError(f"unknown option {', '.join(unknown)}; known are {', '.join(sorted(known))}")
     return Options(url=url, **options)
+
+
+def closed_error(op: str, url: str) -> SimdriveError:
+    """What a call of a closed client raises."""
+    return make_error(Code.closed, "the client is closed; open a new one", op=op, endpoint=url)
 
 
 def log_connection(url: str, kind: str, detail: str, attempt: int, delay: float) -> None:

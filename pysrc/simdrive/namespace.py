@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar, overload
 
-from simdrive._core import NamespaceHasher, Value
+from simdrive._core import NamespaceHasher, Value, check_timeout
 from simdrive.errors import BatchError, ClosedError, SimdriveError, UnsupportedOperationError
 from simdrive.mapping import StoreMapping
 from simdrive.streams import Progress, Streams, given
@@ -72,6 +72,7 @@ class NamespacedClient(Streams):
         progress: Progress | None = None,
     ) -> None:
         """As ``Client.batch_write``."""
+        self._check("batch_write")
         keys, values = keys_and_values(items)
         names = self._name_many(keys)
         try:
@@ -184,6 +185,7 @@ class NamespacedClient(Streams):
         progress: Progress | None = None,
     ) -> Any:
         """As ``Client.batch_read``."""
+        self._check("batch_read")
         wanted = list_of_keys(keys)
         names = self._name_many(wanted)
         try:
@@ -221,6 +223,7 @@ class NamespacedClient(Streams):
 
     def batch_delete(self, keys: Iterable[Buffer], *, timeout: _Timeout = ...) -> None:
         """As ``Client.batch_delete``."""
+        self._check("batch_delete")
         wanted = list_of_keys(keys)
         names = self._name_many(wanted)
         try:
@@ -231,7 +234,7 @@ class NamespacedClient(Streams):
 
     def pipeline(self, *, max_inflight: int | None = None) -> Pipeline:
         """As ``Client.pipeline``, for the keys of this namespace."""
-        self._calls.pipeline  # noqa: B018  # ClosedError if this one was closed
+        self._check("pipeline")
         from simdrive.pipeline import Pipeline
 
         return Pipeline(self._client, max_inflight, self._name)
@@ -241,6 +244,7 @@ class NamespacedClient(Streams):
 
     def __len__(self) -> int:
         """Raises ``UnsupportedOperationError``."""
+        self._check("len")
         raise cannot_count("len", self.options.url)
 
     def __bool__(self) -> Literal[True]:
@@ -249,6 +253,7 @@ class NamespacedClient(Streams):
 
     def is_empty(self, *, timeout: _Timeout = ...) -> bool:  # noqa: ARG002  # as Client.is_empty
         """Raises ``UnsupportedOperationError``."""
+        self._check("is_empty")
         raise cannot_count("is_empty", self.options.url)
 
     def file_size(self, *, timeout: _Timeout = ...) -> int:
@@ -269,6 +274,9 @@ class NamespacedClient(Streams):
         self._calls.namespace  # noqa: B018  # ClosedError if this one was closed
         return NamespacedClient(self._client, [*self._prefixes, prefix])
 
+    def _check(self, op: str) -> None:
+        self._calls._check(op)
+
     def mapping(self) -> StoreMapping:
         """The namespace as a ``MutableMapping`` of bytes to bytes."""
         return StoreMapping(self)
@@ -279,8 +287,9 @@ class NamespacedClient(Streams):
         Closing twice is fine.
 
         Args:
-            timeout: as for ``Client.close``, if that is called.
+            timeout: as for ``Client.close``, if that is called; it is checked in any case.
         """
+        check_timeout(timeout)
         self._calls = ClosedView(self.options.url)
         if self._owns:
             self._client.close(timeout=timeout)
@@ -401,6 +410,9 @@ class ClosedView:
         self._url = url
 
     def __getattr__(self, op: str) -> NoReturn:
+        self._check(op)
+
+    def _check(self, op: str) -> NoReturn:
         error = ClosedError(
             f"{op} on {self._url}: this namespace was closed; make another from the client or the store"
         )

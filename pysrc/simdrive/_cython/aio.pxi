@@ -732,6 +732,10 @@ cdef class AsyncCore:
     def file_size(self, timeout):
         return self.number("file_size", gives_number, 2, timeout)
 
+    def server_info(self, timeout):
+        """A call that ends when there is a connection, and a dialect with it."""
+        return self.number("server_info", gives_flag, 1, timeout)
+
     def ping(self, timeout):
         return self.number("ping", gives_flag, 1, timeout)
 
