@@ -16,6 +16,7 @@ from simdrive.aio_namespace import AsyncNamespacedClient
 from simdrive.aio_streams import AsyncStreams
 from simdrive.client import Options, ServerInfo, closed_error, log_connection, options_for
 from simdrive.namespace import Rows, keys_and_values, list_of_keys
+from simdrive.progress import Ticks, check_progress
 from simdrive.streams import Progress
 
 if TYPE_CHECKING:
@@ -256,19 +257,21 @@ class AsyncClient(AsyncStreams):
 
     @overload
     async def batch_read_structured(
-        self, data: dict[_K, Any], *, timeout: _Timeout = ...
+        self, data: dict[_K, Any], *, timeout: _Timeout = ..., progress: Progress | None = None
     ) -> dict[_K, bytes | None]: ...
     @overload
     async def batch_read_structured(
-        self, data: list[dict[_K, Any]], *, timeout: _Timeout = ...
+        self, data: list[dict[_K, Any]], *, timeout: _Timeout = ..., progress: Progress | None = None
     ) -> list[dict[_K, bytes | None]]: ...
-    async def batch_read_structured(self, data: Any, *, timeout: _Timeout = ...) -> Any:
+    async def batch_read_structured(
+        self, data: Any, *, timeout: _Timeout = ..., progress: Progress | None = None
+    ) -> Any:
         """A dict, or a list of dicts, of the same shape as `data`, with each key replaced by the value stored under it.
 
         Raises ``TypeError`` for any other shape.
         """
         rows = Rows(data)
-        return rows.filled(await self.batch_read(rows.keys(), timeout=timeout))
+        return rows.filled(await self.batch_read(rows.keys(), timeout=timeout, progress=progress))
 
     async def delete(self, key: Buffer, *, timeout: _Timeout = ...) -> None:
         """Removes `key`. No error if it is absent."""
@@ -312,11 +315,15 @@ class AsyncClient(AsyncStreams):
             version=None, dialect=self._core.dialect, extensions=frozenset(), max_message=None, backend=None
         )
 
-    async def batch_delete(self, keys: Iterable[Buffer], *, timeout: _Timeout = ...) -> None:
+    async def batch_delete(
+        self, keys: Iterable[Buffer], *, timeout: _Timeout = ..., progress: Progress | None = None
+    ) -> None:
         """Removes many keys; no error for those that are absent. Requests share messages, but each key goes by itself.
 
         Args:
             timeout: the limit of all together.
+            progress: called as ``progress(done, total)`` in keys, about ten times a second. What it raises ends the
+                call; keys that were not sent then stay.
 
         Raises:
             BatchError: some keys were not removed, or may not have been; `failed` has their numbers.
@@ -325,22 +332,24 @@ class AsyncClient(AsyncStreams):
 
         self._check("batch_delete")
         check_timeout(timeout)
+        ticks = Ticks(progress)
         wanted = list_of_keys(keys)
         check_buffers(wanted, "key")
         calls = AsyncPipeline(self)
         for key in wanted:
             calls.delete(key, timeout=timeout)
         try:
-            await calls._finish()
+            await calls._finish(None if progress is None else lambda: ticks.at(calls._done, len(wanted)))
         except BaseException as error:
             calls._mark(error, "batch_delete", "keys", len(wanted))
             raise
         if calls._failed:
             raise calls._error("batch_delete", "keys", calls._failed, calls._done)
+        ticks.end(len(wanted))
 
     async def _split_batch(self, items: Any, max_bytes: int, timeout: _Timeout, progress: Progress | None) -> None:
         from simdrive.aio_pipeline import AsyncPipeline
-        from simdrive.pipeline import Parts, check_max_bytes, check_progress
+        from simdrive.pipeline import Parts, check_max_bytes
 
         self._check("batch_write")
         check_timeout(timeout)

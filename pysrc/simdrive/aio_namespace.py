@@ -204,16 +204,18 @@ class AsyncNamespacedClient(AsyncStreams):
 
     @overload
     async def batch_read_structured(
-        self, data: dict[_K, Any], *, timeout: _Timeout = ...
+        self, data: dict[_K, Any], *, timeout: _Timeout = ..., progress: Progress | None = None
     ) -> dict[_K, bytes | None]: ...
     @overload
     async def batch_read_structured(
-        self, data: list[dict[_K, Any]], *, timeout: _Timeout = ...
+        self, data: list[dict[_K, Any]], *, timeout: _Timeout = ..., progress: Progress | None = None
     ) -> list[dict[_K, bytes | None]]: ...
-    async def batch_read_structured(self, data: Any, *, timeout: _Timeout = ...) -> Any:
+    async def batch_read_structured(
+        self, data: Any, *, timeout: _Timeout = ..., progress: Progress | None = None
+    ) -> Any:
         """As ``AsyncClient.batch_read_structured``."""
         rows = Rows(data)
-        return rows.filled(await self.batch_read(rows.keys(), timeout=timeout))
+        return rows.filled(await self.batch_read(rows.keys(), timeout=timeout, progress=progress))
 
     async def delete(self, key: Buffer, *, timeout: _Timeout = ...) -> None:
         """As ``AsyncClient.delete``."""
@@ -231,13 +233,15 @@ class AsyncNamespacedClient(AsyncStreams):
             rename(error, key)
             raise
 
-    async def batch_delete(self, keys: Iterable[Buffer], *, timeout: _Timeout = ...) -> None:
+    async def batch_delete(
+        self, keys: Iterable[Buffer], *, timeout: _Timeout = ..., progress: Progress | None = None
+    ) -> None:
         """As ``AsyncClient.batch_delete``."""
         self._check("batch_delete")
         wanted = list_of_keys(keys)
         names = self._name_many(wanted)
         try:
-            await self._calls.batch_delete(names, **given(timeout))
+            await self._calls.batch_delete(names, **given(timeout, progress))
         except BatchError as error:
             rename_failed(error, wanted)
             raise

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from simdrive.errors import BatchError, ClosedError, ConfigurationError, SimdriveError, batch_error
 from simdrive.pipeline import call_limit
+from simdrive.progress import TOLD_EVERY
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer, Self
@@ -182,11 +183,13 @@ class AsyncPipeline:
     def _error(self, op: str, what: str, failed: dict[int, Exception], done: int) -> BatchError:
         return batch_error(op, self._client.options.url, what, failed, done)
 
-    async def _finish(self) -> None:
-        """Waits for all calls."""
+    async def _finish(self, tell: Callable[[], None] | None = None) -> None:
+        """Waits for all calls; `tell` is called now and then."""
         try:
             while self._pending:
-                await asyncio.wait(list(self._pending))
+                await asyncio.wait(list(self._pending), timeout=None if tell is None else TOLD_EVERY)
+                if tell is not None:
+                    tell()
         except BaseException:
             self._abandon()
             raise

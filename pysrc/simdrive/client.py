@@ -14,6 +14,7 @@ from simdrive._core import check_buffers
 from simdrive.errors import Code, ConfigurationError, SimdriveError, make_error
 from simdrive.mapping import StoreMapping
 from simdrive.namespace import NamespacedClient, keys_and_values, list_of_keys
+from simdrive.progress import Ticks, check_progress
 from simdrive.retry import Retry
 from simdrive.streams import Progress, Streams
 
@@ -183,11 +184,19 @@ class Client(_core.Client, Streams):
         self._check("pipeline")
         return Pipeline(self, max_inflight)
 
-    def batch_delete(self, keys: Iterable[Buffer], *, timeout: float | EllipsisType | None = ...) -> None:
+    def batch_delete(
+        self,
+        keys: Iterable[Buffer],
+        *,
+        timeout: float | EllipsisType | None = ...,
+        progress: Progress | None = None,
+    ) -> None:
         """Removes many keys; no error for those that are absent. Requests share messages, but each key goes by itself.
 
         Args:
             timeout: the limit of all together.
+            progress: called as ``progress(done, total)`` in keys, about ten times a second. What it raises ends the
+                call; keys that were not sent then stay.
 
         Raises:
             BatchError: some keys were not removed, or may not have been; `failed` has their numbers.
@@ -195,22 +204,31 @@ class Client(_core.Client, Streams):
         from simdrive.pipeline import Pipeline, TimeLeft, wait_for
 
         self._check("batch_delete")
+        ticks = Ticks(progress)
         wanted = list_of_keys(keys)
         check_buffers(wanted, "key")
         left = TimeLeft(timeout, self.options.timeout)
         calls = Pipeline(self)
+        futures = []
+        errors = []
         try:
-            errors = [wait_for(future) for future in [calls.delete(key, timeout=left()) for key in wanted]]
+            for key in wanted:
+                futures.append(calls.delete(key, timeout=left()))
+                ticks.at(calls._done, len(wanted))
+            for future in futures:
+                errors.append(wait_for(future))
+                ticks.at(calls._done, len(wanted))
         except BaseException:
             calls._abandon()
             raise
         failed = {number: error for number, error in enumerate(errors) if isinstance(error, Exception)}
         if failed:
             raise calls._error("batch_delete", "keys", failed, len(errors) - len(failed))
+        ticks.end(len(wanted))
 
     def _split_batch(self, items: Any, max_bytes: Any, timeout: Any, progress: Progress | None) -> None:
         """batch_write() in several requests."""
-        from simdrive.pipeline import Parts, Pipeline, TimeLeft, check_max_bytes, check_progress, wait_for
+        from simdrive.pipeline import Parts, Pipeline, TimeLeft, check_max_bytes, wait_for
 
         self._check("batch_write")
         limit = check_max_bytes(max_bytes)

@@ -195,15 +195,17 @@ class NamespacedClient(Streams):
             raise
 
     @overload
-    def batch_read_structured(self, data: dict[_K, Any], *, timeout: _Timeout = ...) -> dict[_K, bytes | None]: ...
+    def batch_read_structured(
+        self, data: dict[_K, Any], *, timeout: _Timeout = ..., progress: Progress | None = None
+    ) -> dict[_K, bytes | None]: ...
     @overload
     def batch_read_structured(
-        self, data: list[dict[_K, Any]], *, timeout: _Timeout = ...
+        self, data: list[dict[_K, Any]], *, timeout: _Timeout = ..., progress: Progress | None = None
     ) -> list[dict[_K, bytes | None]]: ...
-    def batch_read_structured(self, data: Any, *, timeout: _Timeout = ...) -> Any:
+    def batch_read_structured(self, data: Any, *, timeout: _Timeout = ..., progress: Progress | None = None) -> Any:
         """As ``Client.batch_read_structured``."""
         rows = Rows(data)
-        return rows.filled(self.batch_read(rows.keys(), timeout=timeout))
+        return rows.filled(self.batch_read(rows.keys(), timeout=timeout, progress=progress))
 
     def delete(self, key: Buffer, *, timeout: _Timeout = ...) -> None:
         """As ``Client.delete``."""
@@ -221,13 +223,15 @@ class NamespacedClient(Streams):
             rename(error, key)
             raise
 
-    def batch_delete(self, keys: Iterable[Buffer], *, timeout: _Timeout = ...) -> None:
+    def batch_delete(
+        self, keys: Iterable[Buffer], *, timeout: _Timeout = ..., progress: Progress | None = None
+    ) -> None:
         """As ``Client.batch_delete``."""
         self._check("batch_delete")
         wanted = list_of_keys(keys)
         names = self._name_many(wanted)
         try:
-            self._calls.batch_delete(names, **given(timeout))
+            self._calls.batch_delete(names, **given(timeout, progress))
         except BatchError as error:
             rename_failed(error, wanted)
             raise

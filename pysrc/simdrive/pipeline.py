@@ -312,12 +312,6 @@ def check_max_bytes(max_bytes: object) -> int:
     return max_bytes
 
 
-def check_progress(progress: Any) -> None:
-    """Refuses what cannot be told before anything is sent."""
-    if progress is not None and not callable(progress):
-        raise TypeError(f"progress must be callable as progress(done, total), not {type(progress).__name__}")
-
-
 class Parts:
     """A batch cut into requests of at most `max_bytes` bytes of keys and values, or of one item.
 

@@ -135,6 +135,7 @@ CASES: dict[str, dict[str, Case]] = {
         "tuple": lambda c: c.batch_read_structured(({1: b"k"},)),
         "str key": lambda c: c.batch_read_structured({1: "k"}),
         **timeouts(lambda c, t: c.batch_read_structured({1: b"k"}, timeout=t)),
+        **progresses(lambda c, p: c.batch_read_structured({1: b"k"}, progress=p)),
     },
     "delete": {
         "plain": lambda c: c.delete(b"k"),
@@ -152,7 +153,9 @@ CASES: dict[str, dict[str, Case]] = {
         "one refused": lambda c: c.batch_delete([b"k", b"x" * 2_000_000]),
         "iterable fails": lambda c: c.batch_delete(failing()),
         "nothing, timeout": lambda c: c.batch_delete([], timeout=-1),
+        "nothing, progress": lambda c: c.batch_delete([], progress=3),
         **timeouts(lambda c, t: c.batch_delete([b"k"], timeout=t)),
+        **progresses(lambda c, p: c.batch_delete([b"k"], progress=p)),
     },
     "exists": {
         "plain": lambda c: c.exists(b"k"),

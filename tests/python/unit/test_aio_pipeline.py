@@ -463,6 +463,37 @@ def test_batches(with_client: Runner) -> None:
     with_client(work, max_key_size=6)
 
 
+def test_batch_delete_tells_its_progress(with_client: Runner) -> None:
+    holder = Holder(["delete"])
+
+    async def work(client: AsyncClient, peer: FaultPeer) -> None:
+        keys = [b"%d" % i for i in range(5)]
+        peer.store.entries.update(dict.fromkeys(keys, b"1"))
+        told: list[tuple[int, int]] = []
+
+        def fail(done: int, total: int) -> None:
+            raise LookupError("of progress")
+
+        task = asyncio.ensure_future(client.batch_delete(keys, progress=lambda done, total: told.append((done, total))))
+        await until(lambda: bool(told), what="the callback is told while nothing ends")
+        holder.let_go(2)
+        await until(lambda: (2, 5) in told, what="two are done")
+        while not task.done():
+            holder.let_go()
+            await turns(1)
+        await task
+        assert told == sorted(told)
+        assert (told[0], told[-1]) == ((0, 5), (5, 5))
+        peer.store.entries.update(dict.fromkeys(keys, b"1"))
+        with pytest.raises(LookupError, match="of progress"):
+            await client.batch_delete(keys, progress=fail)
+        assert peer.store.entries.keys() == set(keys[2:])  # two were sent, the others taken back
+        with pytest.raises(TypeError, match="progress must be callable"):
+            await client.batch_delete(iter([b"0"]), progress=1)  # type: ignore[arg-type]
+
+    with_client(work, gate=holder, max_inflight=2)
+
+
 @pytest.mark.parametrize("kind", ["batch_delete", "batch_write"])
 def test_a_cancelled_batch_tells_its_outcome(with_client: Runner, kind: str) -> None:
     gate = Gate(kind.replace("batch_delete", "delete"))
