@@ -4,7 +4,8 @@
 #   tools/free_threaded.sh [--dry-run] [--obtain] [PYTEST ARGUMENTS]
 # The interpreter is FREE_THREADED_PYTHON, or python3.15t, 3.14t or 3.13t from PATH, pyenv or the cache. Without one it
 # says so and does nothing; --obtain then builds one from Debian's source package of Python 3.13, with apt and in about
-# five minutes, into ${SIMDRIVE_CACHE:-${XDG_CACHE_HOME:-~/.cache}/simdrive}/python. Needs a C++ compiler.
+# five minutes, into ${SIMDRIVE_CACHE:-${XDG_CACHE_HOME:-~/.cache}/simdrive}/python, and fails if that fails. Only where
+# there is no apt-get, or no Debian mirror for it, does it do nothing then, too. Needs a C++ compiler.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . tools/dry_run.sh
@@ -13,6 +14,7 @@ if [ "${1:-}" = --obtain ]; then
   obtain=1
   shift
 fi
+apt_lists=${APT_LISTS:-/etc/apt}
 cache=${SIMDRIVE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/simdrive}/python
 folder=build/free-threaded
 why="no free-threaded Python: none is on PATH, in pyenv or in $cache, and FREE_THREADED_PYTHON names none"
@@ -39,13 +41,16 @@ find_python() {  # sets `python`
   return 1
 }
 
+can_build() {  # sets `mirror`
+  command -v apt-get >/dev/null || { why+="; --obtain needs apt-get"; return 1; }
+  mirror=$(cat "$apt_lists/sources.list" "$apt_lists"/sources.list.d/*.sources 2>/dev/null |
+    grep -oE 'https?://[^ ]+/debian/?( |$)' | head -n 1) || true
+  [ -n "$mirror" ] || { why+="; --obtain needs a Debian mirror in $apt_lists"; return 1; }
+}
+
 # Suite and package are named here: the system's own lists are neither read for this nor changed.
 build_python() {
-  local mirror apt work
-  command -v apt-get >/dev/null || { why+="; --obtain needs apt-get"; return 1; }
-  mirror=$(cat /etc/apt/sources.list /etc/apt/sources.list.d/*.sources 2>/dev/null |
-    grep -oE 'https?://[^ ]+/debian/?( |$)' | head -n 1) || true
-  [ -n "$mirror" ] || { why+="; --obtain needs a Debian mirror in /etc/apt"; return 1; }
+  local apt work
   work=$cache/work
   rm -rf "$work"
   mkdir -p "$work/lists/partial" "$work/cache/archives/partial" "$work/source"
@@ -69,9 +74,12 @@ build_python() {
 
 python=python3.14t
 if [ -z "$dry_run" ]; then
-  if ! find_python && { [ -z "$obtain" ] || ! build_python; }; then
-    echo "free_threaded: skipped: $why"
-    exit 0
+  if ! find_python; then
+    if [ -z "$obtain" ] || ! can_build; then
+      echo "free_threaded: skipped: $why"
+      exit 0
+    fi
+    build_python || { echo "free_threaded: FAILED: $why" >&2; exit 1; }
   fi
   "$python" -VV
 elif [ -n "$obtain" ]; then
@@ -83,6 +91,12 @@ run "$python" -m venv --clear "$folder/venv"
 pip=("$folder/venv/bin/python" -m pip install -q --disable-pip-version-check)
 # The newest of each that is ready made: some packages want another compiler otherwise.
 run "${pip[@]}" --only-binary :all: click hypothesis numpy pytest pytest-timeout rich websockets xxhash
+if [ -n "$dry_run" ]; then
+  run "${pip[@]}" --only-binary :all: uvloop
+elif ! said=$("${pip[@]}" --only-binary :all: uvloop 2>&1); then
+  grep -q "No matching distribution found for uvloop" <<<"$said" || { echo "$said" >&2; exit 1; }
+  echo "free_threaded: there is no wheel of uvloop for it: the tests on its loop are skipped"
+fi
 # A folder of its own: by its cache tag it would be that of the same Python with the GIL.
 run "${pip[@]}" "-Cbuild-dir=$folder/build" .
 run env -u PYTHON_GIL "$folder/venv/bin/python" -W error -c 'import sys, simdrive

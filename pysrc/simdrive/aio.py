@@ -11,11 +11,12 @@ from collections.abc import Iterable, Mapping
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
-from simdrive._core import AsyncCore, check_buffers
+from simdrive._core import AsyncCore, check_buffers, check_timeout
 from simdrive.aio_namespace import AsyncNamespacedClient
 from simdrive.aio_streams import AsyncStreams
-from simdrive.client import Options, ServerInfo, log_connection, options_for
+from simdrive.client import Options, ServerInfo, closed_error, log_connection, options_for
 from simdrive.namespace import Rows, keys_and_values, list_of_keys
+from simdrive.progress import Ticks, check_progress
 from simdrive.streams import Progress
 
 if TYPE_CHECKING:
@@ -256,19 +257,21 @@ class AsyncClient(AsyncStreams):
 
     @overload
     async def batch_read_structured(
-        self, data: dict[_K, Any], *, timeout: _Timeout = ...
+        self, data: dict[_K, Any], *, timeout: _Timeout = ..., progress: Progress | None = None
     ) -> dict[_K, bytes | None]: ...
     @overload
     async def batch_read_structured(
-        self, data: list[dict[_K, Any]], *, timeout: _Timeout = ...
+        self, data: list[dict[_K, Any]], *, timeout: _Timeout = ..., progress: Progress | None = None
     ) -> list[dict[_K, bytes | None]]: ...
-    async def batch_read_structured(self, data: Any, *, timeout: _Timeout = ...) -> Any:
+    async def batch_read_structured(
+        self, data: Any, *, timeout: _Timeout = ..., progress: Progress | None = None
+    ) -> Any:
         """A dict, or a list of dicts, of the same shape as `data`, with each key replaced by the value stored under it.
 
         Raises ``TypeError`` for any other shape.
         """
         rows = Rows(data)
-        return rows.filled(await self.batch_read(rows.keys(), timeout=timeout))
+        return rows.filled(await self.batch_read(rows.keys(), timeout=timeout, progress=progress))
 
     async def delete(self, key: Buffer, *, timeout: _Timeout = ...) -> None:
         """Removes `key`. No error if it is absent."""
@@ -304,40 +307,52 @@ class AsyncClient(AsyncStreams):
 
     async def server_info(self, *, timeout: _Timeout = ...) -> ServerInfo:
         """What is known of the server: a ``ServerInfo``."""
+        check_timeout(timeout)
+        self._check("server_info")
         if not self._calls.dialect:
-            await self.ping(timeout=timeout)  # it is known once there is a connection again
+            await self._outcome(self._calls.server_info(timeout))  # it is known once there is a connection again
         return ServerInfo(
             version=None, dialect=self._core.dialect, extensions=frozenset(), max_message=None, backend=None
         )
 
-    async def batch_delete(self, keys: Iterable[Buffer], *, timeout: _Timeout = ...) -> None:
+    async def batch_delete(
+        self, keys: Iterable[Buffer], *, timeout: _Timeout = ..., progress: Progress | None = None
+    ) -> None:
         """Removes many keys; no error for those that are absent. Requests share messages, but each key goes by itself.
 
         Args:
             timeout: the limit of all together.
+            progress: called as ``progress(done, total)`` in keys, about ten times a second. What it raises ends the
+                call; keys that were not sent then stay.
 
         Raises:
             BatchError: some keys were not removed, or may not have been; `failed` has their numbers.
         """
         from simdrive.aio_pipeline import AsyncPipeline
 
+        self._check("batch_delete")
+        check_timeout(timeout)
+        ticks = Ticks(progress)
         wanted = list_of_keys(keys)
         check_buffers(wanted, "key")
         calls = AsyncPipeline(self)
         for key in wanted:
             calls.delete(key, timeout=timeout)
         try:
-            await calls._finish()
+            await calls._finish(None if progress is None else lambda: ticks.at(calls._done, len(wanted)))
         except BaseException as error:
             calls._mark(error, "batch_delete", "keys", len(wanted))
             raise
         if calls._failed:
             raise calls._error("batch_delete", "keys", calls._failed, calls._done)
+        ticks.end(len(wanted))
 
     async def _split_batch(self, items: Any, max_bytes: int, timeout: _Timeout, progress: Progress | None) -> None:
         from simdrive.aio_pipeline import AsyncPipeline
-        from simdrive.pipeline import Parts, check_max_bytes, check_progress
+        from simdrive.pipeline import Parts, check_max_bytes
 
+        self._check("batch_write")
+        check_timeout(timeout)
         limit = check_max_bytes(max_bytes)
         check_progress(progress)
         keys, values = keys_and_values(items)
@@ -373,10 +388,12 @@ class AsyncClient(AsyncStreams):
 
         Raises:
             BatchError: on leaving the block: some calls failed.
+            ClosedError: the client was closed.
             ConfigurationError: `max_inflight` is less than 1.
         """
         from simdrive.aio_pipeline import AsyncPipeline
 
+        self._check("pipeline")
         return AsyncPipeline(self, max_inflight)
 
     def namespace(self, prefix: Buffer) -> AsyncNamespacedClient:
@@ -394,6 +411,7 @@ class AsyncClient(AsyncStreams):
             timeout: seconds that the server gets to confirm; ``None`` is the option ``close_timeout``.
         """
         self._in_loop("close")
+        check_timeout(timeout)
         ended = self._core.close()
         try:
             if ended is not None:
@@ -403,6 +421,7 @@ class AsyncClient(AsyncStreams):
             self._core.stop()
 
     async def __aenter__(self) -> Self:
+        self._in_loop("async with")
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
@@ -453,6 +472,12 @@ class AsyncClient(AsyncStreams):
 
     def _in_loop(self, op: str) -> None:
         self._core.check_loop(op)
+
+    def _check(self, op: str) -> None:
+        """Before a source or an iterable is read in vain."""
+        self._core.check_loop(op)
+        if self._core.closed:
+            raise closed_error(op, self._options.url)
 
     def _note_events(self, first: str = "") -> None:
         if first:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
+from simdrive._core import check_timeout
 from simdrive.aio_streams import AsyncStreams
 from simdrive.errors import BatchError, SimdriveError
 from simdrive.namespace import (
@@ -79,6 +80,7 @@ class AsyncNamespacedClient(AsyncStreams):
         progress: Progress | None = None,
     ) -> None:
         """As ``AsyncClient.batch_write``."""
+        self._check("batch_write")
         keys, values = keys_and_values(items)
         names = self._name_many(keys)
         try:
@@ -191,6 +193,7 @@ class AsyncNamespacedClient(AsyncStreams):
         progress: Progress | None = None,
     ) -> Any:
         """As ``AsyncClient.batch_read``."""
+        self._check("batch_read")
         wanted = list_of_keys(keys)
         names = self._name_many(wanted)
         try:
@@ -201,16 +204,18 @@ class AsyncNamespacedClient(AsyncStreams):
 
     @overload
     async def batch_read_structured(
-        self, data: dict[_K, Any], *, timeout: _Timeout = ...
+        self, data: dict[_K, Any], *, timeout: _Timeout = ..., progress: Progress | None = None
     ) -> dict[_K, bytes | None]: ...
     @overload
     async def batch_read_structured(
-        self, data: list[dict[_K, Any]], *, timeout: _Timeout = ...
+        self, data: list[dict[_K, Any]], *, timeout: _Timeout = ..., progress: Progress | None = None
     ) -> list[dict[_K, bytes | None]]: ...
-    async def batch_read_structured(self, data: Any, *, timeout: _Timeout = ...) -> Any:
+    async def batch_read_structured(
+        self, data: Any, *, timeout: _Timeout = ..., progress: Progress | None = None
+    ) -> Any:
         """As ``AsyncClient.batch_read_structured``."""
         rows = Rows(data)
-        return rows.filled(await self.batch_read(rows.keys(), timeout=timeout))
+        return rows.filled(await self.batch_read(rows.keys(), timeout=timeout, progress=progress))
 
     async def delete(self, key: Buffer, *, timeout: _Timeout = ...) -> None:
         """As ``AsyncClient.delete``."""
@@ -228,29 +233,34 @@ class AsyncNamespacedClient(AsyncStreams):
             rename(error, key)
             raise
 
-    async def batch_delete(self, keys: Iterable[Buffer], *, timeout: _Timeout = ...) -> None:
+    async def batch_delete(
+        self, keys: Iterable[Buffer], *, timeout: _Timeout = ..., progress: Progress | None = None
+    ) -> None:
         """As ``AsyncClient.batch_delete``."""
+        self._check("batch_delete")
         wanted = list_of_keys(keys)
         names = self._name_many(wanted)
         try:
-            await self._calls.batch_delete(names, **given(timeout))
+            await self._calls.batch_delete(names, **given(timeout, progress))
         except BatchError as error:
             rename_failed(error, wanted)
             raise
 
     def pipeline(self, *, max_inflight: int | None = None) -> AsyncPipeline:
         """As ``AsyncClient.pipeline``, for the keys of this namespace."""
-        self._calls.pipeline  # noqa: B018  # ClosedError if this one was closed
+        self._check("pipeline")
         from simdrive.aio_pipeline import AsyncPipeline
 
         return AsyncPipeline(self._client, max_inflight, self._name)
 
     async def size(self, *, timeout: _Timeout = ...) -> int:  # noqa: ARG002  # as AsyncClient.size
         """Raises ``UnsupportedOperationError``."""
+        self._check("size")
         raise cannot_count("size", self.options.url)
 
     async def is_empty(self, *, timeout: _Timeout = ...) -> bool:  # noqa: ARG002  # as AsyncClient.is_empty
         """Raises ``UnsupportedOperationError``."""
+        self._check("is_empty")
         raise cannot_count("is_empty", self.options.url)
 
     async def file_size(self, *, timeout: _Timeout = ...) -> int:
@@ -266,13 +276,22 @@ class AsyncNamespacedClient(AsyncStreams):
         info: ServerInfo = await self._calls.server_info(**given(timeout))
         return info
 
+    def _check(self, op: str) -> None:
+        self._calls._check(op)
+
     def namespace(self, prefix: Buffer) -> AsyncNamespacedClient:
         """A namespace within this one."""
         self._calls.namespace  # noqa: B018  # ClosedError if this one was closed
         return AsyncNamespacedClient(self._client, [*self._prefixes, prefix])
 
-    async def close(self, *, timeout: float | None = None) -> None:  # noqa: ARG002  # as AsyncClient.close
-        """Ends this view; the client stays open. Later calls raise ``ClosedError``. Closing twice is fine."""
+    async def close(self, *, timeout: float | None = None) -> None:
+        """Ends this view; the client stays open. Later calls raise ``ClosedError``. Closing twice is fine.
+
+        Args:
+            timeout: checked, as for ``AsyncClient.close``, but nothing is waited for.
+        """
+        self._client._in_loop("close")
+        check_timeout(timeout)
         self._calls = ClosedView(self.options.url)
 
     @property
@@ -290,6 +309,7 @@ class AsyncNamespacedClient(AsyncStreams):
         return True
 
     async def __aenter__(self) -> Self:
+        self._client._in_loop("async with")
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:

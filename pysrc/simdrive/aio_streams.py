@@ -52,6 +52,7 @@ class _Calls(Protocol):
 
     @property
     def options(self) -> Options: ...
+    def _check(self, op: str) -> None: ...
     async def write(self, key: Buffer, data: Buffer, *, timeout: float | None = ...) -> None: ...
     async def read(self, key: Buffer, *, out: Literal["view"], timeout: float | None = ...) -> Value | None: ...
 
@@ -94,6 +95,7 @@ class AsyncStreams:
 
         What the source itself raises passes unchanged. Else as `write`.
         """
+        self._check("write_stream")
         gathering = Gathering(key, size, self.options)
         read = getattr(source, "read", None)
         if inspect.iscoroutinefunction(read):

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from simdrive import _core
 from simdrive._core import check_buffers
-from simdrive.errors import ConfigurationError, SimdriveError
+from simdrive.errors import Code, ConfigurationError, SimdriveError, make_error
 from simdrive.mapping import StoreMapping
 from simdrive.namespace import NamespacedClient, keys_and_values, list_of_keys
+from simdrive.progress import Ticks, check_progress
 from simdrive.retry import Retry
 from simdrive.streams import Progress, Streams
 
@@ -180,36 +181,56 @@ class Client(_core.Client, Streams):
         """
         from simdrive.pipeline import Pipeline  # concurrent.futures takes longer to import than all of simdrive
 
+        self._check("pipeline")
         return Pipeline(self, max_inflight)
 
-    def batch_delete(self, keys: Iterable[Buffer], *, timeout: float | EllipsisType | None = ...) -> None:
+    def batch_delete(
+        self,
+        keys: Iterable[Buffer],
+        *,
+        timeout: float | EllipsisType | None = ...,
+        progress: Progress | None = None,
+    ) -> None:
         """Removes many keys; no error for those that are absent. Requests share messages, but each key goes by itself.
 
         Args:
             timeout: the limit of all together.
+            progress: called as ``progress(done, total)`` in keys, about ten times a second. What it raises ends the
+                call; keys that were not sent then stay.
 
         Raises:
             BatchError: some keys were not removed, or may not have been; `failed` has their numbers.
         """
         from simdrive.pipeline import Pipeline, TimeLeft, wait_for
 
+        self._check("batch_delete")
+        ticks = Ticks(progress)
         wanted = list_of_keys(keys)
         check_buffers(wanted, "key")
         left = TimeLeft(timeout, self.options.timeout)
         calls = Pipeline(self)
+        futures = []
+        errors = []
         try:
-            errors = [wait_for(future) for future in [calls.delete(key, timeout=left()) for key in wanted]]
+            for key in wanted:
+                futures.append(calls.delete(key, timeout=left()))
+                ticks.at(calls._done, len(wanted))
+            for future in futures:
+                errors.append(wait_for(future))
+                ticks.at(calls._done, len(wanted))
         except BaseException:
             calls._abandon()
             raise
         failed = {number: error for number, error in enumerate(errors) if isinstance(error, Exception)}
         if failed:
             raise calls._error("batch_delete", "keys", failed, len(errors) - len(failed))
+        ticks.end(len(wanted))
 
     def _split_batch(self, items: Any, max_bytes: Any, timeout: Any, progress: Progress | None) -> None:
         """batch_write() in several requests."""
-        from simdrive.pipeline import Parts, Pipeline, TimeLeft, check_max_bytes, check_progress, wait_for
+        from simdrive.pipeline import Parts, Pipeline, TimeLeft, check_max_bytes, wait_for
 
+        self._check("batch_write")
         limit = check_max_bytes(max_bytes)
         check_progress(progress)
         keys, values = keys_and_values(items)
@@ -233,6 +254,11 @@ class Client(_core.Client, Streams):
         failed, stored = parts.failed(errors)
         if failed:
             raise calls._error("batch_write", "items", failed, stored)
+
+    def _check(self, op: str) -> None:
+        """Before a source or an iterable is read in vain."""
+        if self.closed:
+            raise closed_error(op, self.options.url)
 
     def mapping(self) -> StoreMapping:
         """The store as a ``MutableMapping`` of bytes to bytes; what needs a list of the keys is not supported."""
@@ -286,6 +312,11 @@ def options_for(url: str | None, options: dict[str, Any]) -> Options:
     if unknown:
         raise ConfigurationError(f"unknown option {', '.join(unknown)}; known are {', '.join(sorted(known))}")
     return Options(url=url, **options)
+
+
+def closed_error(op: str, url: str) -> SimdriveError:
+    """What a call of a closed client raises."""
+    return make_error(Code.closed, "the client is closed; open a new one", op=op, endpoint=url)
 
 
 def log_connection(url: str, kind: str, detail: str, attempt: int, delay: float) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar, overload
 
-from simdrive._core import NamespaceHasher, Value
+from simdrive._core import NamespaceHasher, Value, check_timeout
 from simdrive.errors import BatchError, ClosedError, SimdriveError, UnsupportedOperationError
 from simdrive.mapping import StoreMapping
 from simdrive.streams import Progress, Streams, given
@@ -72,6 +72,7 @@ class NamespacedClient(Streams):
         progress: Progress | None = None,
     ) -> None:
         """As ``Client.batch_write``."""
+        self._check("batch_write")
         keys, values = keys_and_values(items)
         names = self._name_many(keys)
         try:
@@ -184,6 +185,7 @@ class NamespacedClient(Streams):
         progress: Progress | None = None,
     ) -> Any:
         """As ``Client.batch_read``."""
+        self._check("batch_read")
         wanted = list_of_keys(keys)
         names = self._name_many(wanted)
         try:
@@ -193,15 +195,17 @@ class NamespacedClient(Streams):
             raise
 
     @overload
-    def batch_read_structured(self, data: dict[_K, Any], *, timeout: _Timeout = ...) -> dict[_K, bytes | None]: ...
+    def batch_read_structured(
+        self, data: dict[_K, Any], *, timeout: _Timeout = ..., progress: Progress | None = None
+    ) -> dict[_K, bytes | None]: ...
     @overload
     def batch_read_structured(
-        self, data: list[dict[_K, Any]], *, timeout: _Timeout = ...
+        self, data: list[dict[_K, Any]], *, timeout: _Timeout = ..., progress: Progress | None = None
     ) -> list[dict[_K, bytes | None]]: ...
-    def batch_read_structured(self, data: Any, *, timeout: _Timeout = ...) -> Any:
+    def batch_read_structured(self, data: Any, *, timeout: _Timeout = ..., progress: Progress | None = None) -> Any:
         """As ``Client.batch_read_structured``."""
         rows = Rows(data)
-        return rows.filled(self.batch_read(rows.keys(), timeout=timeout))
+        return rows.filled(self.batch_read(rows.keys(), timeout=timeout, progress=progress))
 
     def delete(self, key: Buffer, *, timeout: _Timeout = ...) -> None:
         """As ``Client.delete``."""
@@ -219,19 +223,22 @@ class NamespacedClient(Streams):
             rename(error, key)
             raise
 
-    def batch_delete(self, keys: Iterable[Buffer], *, timeout: _Timeout = ...) -> None:
+    def batch_delete(
+        self, keys: Iterable[Buffer], *, timeout: _Timeout = ..., progress: Progress | None = None
+    ) -> None:
         """As ``Client.batch_delete``."""
+        self._check("batch_delete")
         wanted = list_of_keys(keys)
         names = self._name_many(wanted)
         try:
-            self._calls.batch_delete(names, **given(timeout))
+            self._calls.batch_delete(names, **given(timeout, progress))
         except BatchError as error:
             rename_failed(error, wanted)
             raise
 
     def pipeline(self, *, max_inflight: int | None = None) -> Pipeline:
         """As ``Client.pipeline``, for the keys of this namespace."""
-        self._calls.pipeline  # noqa: B018  # ClosedError if this one was closed
+        self._check("pipeline")
         from simdrive.pipeline import Pipeline
 
         return Pipeline(self._client, max_inflight, self._name)
@@ -241,6 +248,7 @@ class NamespacedClient(Streams):
 
     def __len__(self) -> int:
         """Raises ``UnsupportedOperationError``."""
+        self._check("len")
         raise cannot_count("len", self.options.url)
 
     def __bool__(self) -> Literal[True]:
@@ -249,6 +257,7 @@ class NamespacedClient(Streams):
 
     def is_empty(self, *, timeout: _Timeout = ...) -> bool:  # noqa: ARG002  # as Client.is_empty
         """Raises ``UnsupportedOperationError``."""
+        self._check("is_empty")
         raise cannot_count("is_empty", self.options.url)
 
     def file_size(self, *, timeout: _Timeout = ...) -> int:
@@ -269,6 +278,9 @@ class NamespacedClient(Streams):
         self._calls.namespace  # noqa: B018  # ClosedError if this one was closed
         return NamespacedClient(self._client, [*self._prefixes, prefix])
 
+    def _check(self, op: str) -> None:
+        self._calls._check(op)
+
     def mapping(self) -> StoreMapping:
         """The namespace as a ``MutableMapping`` of bytes to bytes."""
         return StoreMapping(self)
@@ -279,8 +291,9 @@ class NamespacedClient(Streams):
         Closing twice is fine.
 
         Args:
-            timeout: as for ``Client.close``, if that is called.
+            timeout: as for ``Client.close``, if that is called; it is checked in any case.
         """
+        check_timeout(timeout)
         self._calls = ClosedView(self.options.url)
         if self._owns:
             self._client.close(timeout=timeout)
@@ -401,6 +414,9 @@ class ClosedView:
         self._url = url
 
     def __getattr__(self, op: str) -> NoReturn:
+        self._check(op)
+
+    def _check(self, op: str) -> NoReturn:
         error = ClosedError(
             f"{op} on {self._url}: this namespace was closed; make another from the client or the store"
         )

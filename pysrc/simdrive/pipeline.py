@@ -14,7 +14,7 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from types import EllipsisType, TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
 
-from simdrive._core import CallLimit, PipelineCore, Value
+from simdrive._core import CallLimit, PipelineCore, Value, check_timeout
 from simdrive.errors import BatchError, ClosedError, ConfigurationError, SimdriveError, batch_error
 
 if TYPE_CHECKING:
@@ -312,12 +312,6 @@ def check_max_bytes(max_bytes: object) -> int:
     return max_bytes
 
 
-def check_progress(progress: Any) -> None:
-    """Refuses what cannot be told before anything is sent."""
-    if progress is not None and not callable(progress):
-        raise TypeError(f"progress must be callable as progress(done, total), not {type(progress).__name__}")
-
-
 class Parts:
     """A batch cut into requests of at most `max_bytes` bytes of keys and values, or of one item.
 
@@ -359,11 +353,8 @@ class TimeLeft:
     """The deadline of several calls that are one to their caller."""
 
     def __init__(self, timeout: _Timeout, default: float | None) -> None:
+        check_timeout(timeout)
         limit = default if timeout is ... else timeout
-        if limit is not None and (isinstance(limit, bool) or not isinstance(limit, (int, float))):
-            raise TypeError(f"timeout must be a number of seconds or None, not {type(limit).__name__}")
-        if limit is not None and not limit >= 0:
-            raise ConfigurationError(f"timeout must be a number of seconds >= 0 or None, not {limit!r}")
         self._end = None if limit is None else time.monotonic() + limit
 
     def __call__(self) -> float | None:

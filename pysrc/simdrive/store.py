@@ -104,16 +104,20 @@ class Store(_core.Store, StoreStreams):
         return store
 
     @overload
-    def batch_read_structured(self, data: dict[_K, Any]) -> dict[_K, bytes | None]: ...
+    def batch_read_structured(
+        self, data: dict[_K, Any], *, progress: Progress | None = None
+    ) -> dict[_K, bytes | None]: ...
     @overload
-    def batch_read_structured(self, data: list[dict[_K, Any]]) -> list[dict[_K, bytes | None]]: ...
-    def batch_read_structured(self, data: Any) -> Any:
+    def batch_read_structured(
+        self, data: list[dict[_K, Any]], *, progress: Progress | None = None
+    ) -> list[dict[_K, bytes | None]]: ...
+    def batch_read_structured(self, data: Any, *, progress: Progress | None = None) -> Any:
         """A dict, or a list of dicts, of the same shape as `data`, with each key replaced by the value stored under it.
 
         Raises ``TypeError`` for any other shape.
         """
         rows = Rows(data)
-        return rows.filled(self.batch_read(rows.keys()))
+        return rows.filled(self.batch_read(rows.keys(), progress=progress))
 
     def compact(self, target: _Path | None = None, *, progress: Progress | None = None) -> CompactResult:
         """Rewrites the file with the live entries alone, and goes on with the new one.

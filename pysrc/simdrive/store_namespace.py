@@ -120,13 +120,17 @@ class NamespacedStore(StoreStreams):
         return self._calls.batch_read(self._name_many(list_of_keys(keys)), out=out, progress=progress)
 
     @overload
-    def batch_read_structured(self, data: dict[_K, Any]) -> dict[_K, bytes | None]: ...
+    def batch_read_structured(
+        self, data: dict[_K, Any], *, progress: Progress | None = None
+    ) -> dict[_K, bytes | None]: ...
     @overload
-    def batch_read_structured(self, data: list[dict[_K, Any]]) -> list[dict[_K, bytes | None]]: ...
-    def batch_read_structured(self, data: Any) -> Any:
+    def batch_read_structured(
+        self, data: list[dict[_K, Any]], *, progress: Progress | None = None
+    ) -> list[dict[_K, bytes | None]]: ...
+    def batch_read_structured(self, data: Any, *, progress: Progress | None = None) -> Any:
         """As ``Store.batch_read_structured``."""
         rows = Rows(data)
-        return rows.filled(self.batch_read(rows.keys()))
+        return rows.filled(self.batch_read(rows.keys(), progress=progress))
 
     def read_entry(self, key: Buffer) -> Entry | None:
         """As ``Store.read_entry``."""

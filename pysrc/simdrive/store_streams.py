@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
@@ -10,6 +9,7 @@ from simdrive._core import Entry, Value
 from simdrive.errors import Code, SimdriveError, make_error
 from simdrive.key_hash import KeyHash
 from simdrive.mapping import key_not_found
+from simdrive.progress import Ticks
 from simdrive.streams import Filling, Progress, check_chunk_size, checked_key, cut, pieces_of
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 __all__ = ["Pieces", "StoreStreams"]
 
 _PIECE = 1 << 20
-_TOLD_EVERY = 0.1  # seconds
 
 
 class _Calls(Protocol):
@@ -96,7 +95,7 @@ class StoreStreams:
         """
         check_chunk_size(chunk_size)
         wanted = key if isinstance(key, KeyHash) else checked_key(key).tobytes()
-        return _pieces(self, wanted, chunk_size, _Ticks(progress))
+        return _pieces(self, wanted, chunk_size, Ticks(progress))
 
     def read_into(self: _Calls, key: Buffer | KeyHash, sink: BinaryIO, *, progress: Progress | None = None) -> int:
         """Writes the value under `key` to `sink`, from the mapped file.
@@ -117,7 +116,7 @@ class StoreStreams:
         What the sink itself raises, such as ``OSError``, passes unchanged. Else as `read`.
         """
         filling = Filling(key, sink, None, self.options)
-        ticks = _Ticks(progress)
+        ticks = Ticks(progress)
         entry = self.read_entry(key)
         if entry is None:
             raise not_found("read_into", key, self.options.endpoint)
@@ -140,7 +139,7 @@ def not_found(op: str, key: Buffer | KeyHash, endpoint: str) -> SimdriveError:
     return make_error(Code.key_not_found, f"there is no value under {key!r}", op=op, path=endpoint)
 
 
-def _pieces(calls: _Calls, key: bytes | KeyHash, chunk_size: int, ticks: _Ticks) -> Iterator[Value]:
+def _pieces(calls: _Calls, key: bytes | KeyHash, chunk_size: int, ticks: Ticks) -> Iterator[Value]:
     entry = calls.read_entry(key)
     if entry is None:
         raise not_found("read_stream", key, calls.options.endpoint)
@@ -151,28 +150,6 @@ def _pieces(calls: _Calls, key: bytes | KeyHash, chunk_size: int, ticks: _Ticks)
         done += len(piece)
         ticks.at(done, size)
     ticks.end(size)
-
-
-class _Ticks:
-    """Tells about ten times a second."""
-
-    def __init__(self, progress: Progress | None) -> None:
-        if progress is not None and not callable(progress):
-            raise TypeError(f"progress must be callable as progress(done, total), not {type(progress).__name__}")
-        self._progress = progress
-        self._told = time.monotonic()
-
-    def at(self, done: int, total: int) -> None:
-        if self._progress is None:
-            return
-        now = time.monotonic()
-        if now - self._told >= _TOLD_EVERY:
-            self._told = now
-            self._progress(done, total)
-
-    def end(self, size: int) -> None:
-        if self._progress is not None:
-            self._progress(size, size)
 
 
 class Pieces:
@@ -186,7 +163,7 @@ class Pieces:
                 raise ValueError(f"size must be at least 0, not {size}")
         self._hint = None if isinstance(key, KeyHash) else bytes(checked_key(key)[:16])
         self._endpoint = endpoint
-        self._ticks = _Ticks(progress)
+        self._ticks = Ticks(progress)
         self._size: Any = size
         self._done = 0
 

@@ -30,6 +30,7 @@ class _Calls(Protocol):
 
     @property
     def options(self) -> Options: ...
+    def _check(self, op: str) -> None: ...
     def write(self, key: Buffer, data: Buffer, *, timeout: float | None = ...) -> None: ...
     @overload
     def read(self, key: Buffer, *, timeout: float | None = ...) -> bytes | None: ...
@@ -75,6 +76,7 @@ class Streams:
 
         What the source itself raises passes unchanged. Else as `write`.
         """
+        self._check("write_stream")
         gathering = Gathering(key, size, self.options)
         if hasattr(source, "read"):
             gathering.read_file(source)

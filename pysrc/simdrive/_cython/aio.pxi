@@ -65,7 +65,7 @@ cdef class AsyncCall:
 
     cdef readonly object future
     cdef object key, default, progress, raised
-    cdef str op
+    cdef readonly str op
     cdef Gives gives
     cdef cbool left
     cdef CAsyncCall* c_obj
@@ -530,7 +530,7 @@ cdef class AsyncCore:
     # ---- calls
 
     cdef AsyncCall new_call(self, str op, Gives gives, object timeout, object progress, CAsyncCallOptions* o,
-                            CallLimit limit=None):
+                            CallLimit limit=None, object future=None):
         if self.running_loop() is not self.loop or self.born != forks:
             self.check_loop(op)
         if progress is not None:
@@ -543,7 +543,7 @@ cdef class AsyncCore:
             o.limit = limit.c_obj
         cdef AsyncCall call = AsyncCall.__new__(AsyncCall)
         # Before the C++ call, which refers to this object: the loop's Python may raise, KeyboardInterrupt for one.
-        call.future = self.create_future()
+        call.future = self.create_future() if future is None else future
         call.op = op
         call.gives = gives
         call.progress = progress
@@ -613,10 +613,10 @@ cdef class AsyncCore:
             self.arm()
         return call.left
 
-    def write(self, key, data, timeout, progress, CallLimit limit=None):
+    def write(self, key, data, timeout, progress, CallLimit limit=None, future=None):
         cdef CAsyncCallOptions o
         cdef Error error
-        cdef AsyncCall call = self.new_call("write", gives_nothing, timeout, progress, &o, limit)
+        cdef AsyncCall call = self.new_call("write", gives_nothing, timeout, progress, &o, limit, future)
         call.borrow_key(key)
         get_buffer(data, &call.v, "data")
         call.has_v = True
@@ -626,12 +626,12 @@ cdef class AsyncCore:
             self.c_obj[0], call.key_bytes(), Flat(<const uint8_t*> call.v.buf, <size_t> call.v.len), o, error
         ), error)
 
-    def batch_write(self, items, timeout, progress, CallLimit limit=None):
+    def batch_write(self, items, timeout, progress, CallLimit limit=None, future=None):
         cdef Outside outside
         cdef CAsyncCallOptions o
         cdef Error error
         cdef CAsyncCall* c
-        cdef AsyncCall call = self.new_call("batch_write", gives_nothing, timeout, progress, &o, limit)
+        cdef AsyncCall call = self.new_call("batch_write", gives_nothing, timeout, progress, &o, limit, future)
         pairs = list(items.items()) if isinstance(items, _Mapping) else list(items)
         call.flat = _Borrowed(2 * len(pairs))
         call.keys = []
@@ -649,11 +649,11 @@ cdef class AsyncCore:
             outside.back()
         return self.begun(call, c, error)
 
-    def read(self, key, default, out, timeout, progress, CallLimit limit=None):
+    def read(self, key, default, out, timeout, progress, CallLimit limit=None, future=None):
         cdef CAsyncCallOptions o
         cdef Error error
         cdef CReceiver receiver
-        cdef AsyncCall call = self.new_call("read", gives_value, timeout, progress, &o, limit)
+        cdef AsyncCall call = self.new_call("read", gives_value, timeout, progress, &o, limit, future)
         call.default = default
         call.borrow_key(key)
         if isinstance(out, str):
@@ -700,18 +700,18 @@ cdef class AsyncCore:
             outside.back()
         return self.begun(call, c, error)
 
-    def delete(self, key, timeout, CallLimit limit=None):
+    def delete(self, key, timeout, CallLimit limit=None, future=None):
         cdef CAsyncCallOptions o
         cdef Error error
-        cdef AsyncCall call = self.new_call("delete", gives_nothing, timeout, None, &o, limit)
+        cdef AsyncCall call = self.new_call("delete", gives_nothing, timeout, None, &o, limit, future)
         call.borrow_key(key)
         o.args_stay = PyBytes_CheckExact(key)
         return self.begun(call, sda_erase(self.c_obj[0], call.key_bytes(), o, error), error)
 
-    def exists(self, key, timeout, CallLimit limit=None):
+    def exists(self, key, timeout, CallLimit limit=None, future=None):
         cdef CAsyncCallOptions o
         cdef Error error
-        cdef AsyncCall call = self.new_call("exists", gives_flag, timeout, None, &o, limit)
+        cdef AsyncCall call = self.new_call("exists", gives_flag, timeout, None, &o, limit, future)
         call.borrow_key(key)
         o.args_stay = PyBytes_CheckExact(key)
         return self.begun(call, sda_exists(self.c_obj[0], call.key_bytes(), o, error), error)
@@ -731,6 +731,10 @@ cdef class AsyncCore:
 
     def file_size(self, timeout):
         return self.number("file_size", gives_number, 2, timeout)
+
+    def server_info(self, timeout):
+        """A call that ends when there is a connection, and a dialect with it."""
+        return self.number("server_info", gives_flag, 1, timeout)
 
     def ping(self, timeout):
         return self.number("ping", gives_flag, 1, timeout)

@@ -161,10 +161,20 @@ cdef double seconds(object value, str name) except -1:
         return kNoLimit
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"{name} must be a number of seconds or None, not {type(value).__name__}")
-    cdef double s = value
+    cdef double s
+    try:
+        s = value
+    except OverflowError:  # an int; repr() of it may be refused, too
+        raise _ConfigurationError(f"{name} must be a number of seconds or None; this int is too large") from None
     if not s >= 0:
         raise _ConfigurationError(f"{name} must be a number of seconds >= 0 or None, not {value!r}")
     return s
+
+
+def check_timeout(timeout):
+    """Raises what a call raises whose timeout is no time; `...` stands for the client's own."""
+    if timeout is not ...:
+        seconds(timeout, "timeout")
 
 
 cdef class _Borrowed:

@@ -317,7 +317,7 @@ cdef class Client:
             progress(size, size)
         return values
 
-    def batch_read_structured(self, data, *, timeout=...):
+    def batch_read_structured(self, data, *, timeout=..., progress=None):
         """A dict, or a list of dicts, of the same shape as `data`, with each key replaced by the value stored under it.
 
         Raises ``TypeError`` for any other shape.
@@ -327,7 +327,7 @@ cdef class Client:
             raise TypeError(f"data must be a dict or a list of dicts, not {type(data).__name__}")
         # Taken once: other threads may change what the caller gave while the values are read.
         pairs = [list(row.items()) for row in rows]
-        values = iter(self.batch_read([key for row in pairs for _, key in row], timeout=timeout))
+        values = iter(self.batch_read([key for row in pairs for _, key in row], timeout=timeout, progress=progress))
         result = [{name: next(values) for name, _ in row} for row in pairs]
         return result[0] if isinstance(data, dict) else result
 

@@ -140,7 +140,7 @@ cdef class Store:
         self.erase("delete", [key])
 
     def batch_delete(self, keys, *, progress=None):
-        """Removes those of the keys that are there, at once."""
+        """Removes those of the keys that are there, at once. `progress` is told the number of keys at the end."""
         check_progress(progress)
         wanted = keys_of(keys)
         self.erase("batch_delete", wanted)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import simdrive
+from support.loops import LOOPS, run_in
 from support.real_server import RealServer
 
 LARGE = bytes(range(256)) * 800
@@ -108,7 +109,8 @@ def test_batch_write_in_parts(client: simdrive.Client) -> None:
     assert list(caught.value.failed) == [1]
 
 
-def test_asyncio(server: RealServer) -> None:
+@pytest.mark.parametrize("loop", LOOPS)
+def test_asyncio(server: RealServer, loop: str) -> None:
     async def main() -> None:
         async with await simdrive.aconnect(server.url) as client:
             async with client.pipeline() as p:
@@ -123,4 +125,4 @@ def test_asyncio(server: RealServer) -> None:
                     reads.append(p.read(b"counter"))
             assert [f.result() for f in reads] == [b"%d" % i for i in range(200)]
 
-    asyncio.run(asyncio.wait_for(main(), 60))
+    run_in(loop, asyncio.wait_for(main(), 60))

@@ -21,7 +21,7 @@ def views(client: simdrive.Client) -> None:
     assert_type(users.read(b"key", default=0), bytes | int)
     assert_type(users.read(b"key", out=bytearray(5), timeout=None), int | None)
     assert_type(users.batch_read([b"key"]), list[bytes | None])
-    assert_type(users.batch_read_structured({"a": b"key"}), dict[str, bytes | None])
+    assert_type(users.batch_read_structured({"a": b"key"}, progress=print), dict[str, bytes | None])
     assert_type(users.write(b"key", memoryview(b"value"), progress=print), None)
     assert_type(users.options, simdrive.Options)
     with users as entered:

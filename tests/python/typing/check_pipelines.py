@@ -27,7 +27,7 @@ def pipelines(client: simdrive.Client) -> None:
         p.write(b"key", b"value", out="view")  # type: ignore[call-arg]
     assert_type(client.namespace(b"users").pipeline(), Pipeline)
     client.pipeline(5)  # type: ignore[call-arg]
-    client.batch_delete([b"a", bytearray(b"b")], timeout=1.0)
+    client.batch_delete([b"a", bytearray(b"b")], timeout=1.0, progress=print)
     client.batch_write({b"a": b"1"}, max_bytes=1000, progress=print)
 
 
@@ -39,7 +39,7 @@ async def async_pipelines(client: simdrive.AsyncClient) -> None:
         assert_type(await p.read(b"key", out="view"), Value | None)
         assert_type(await p.exists(b"key"), bool)
     assert_type(client.namespace(b"users").pipeline(max_inflight=1), AsyncPipeline)
-    await client.batch_delete([b"a"])
+    await client.batch_delete([b"a"], progress=print)
     await client.batch_write({b"a": b"1"}, max_bytes=1000)
 
 

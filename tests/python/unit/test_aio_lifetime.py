@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import io
+import re
 import threading
 import warnings
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
@@ -234,55 +236,98 @@ def test_thrown_away_between_two_runs(kind: str, peer: FaultPeer, holder: Holder
 # ---- other loops ----------------------------------------------------------------------------------------------------
 
 
-def test_another_loop(kind: str, peer: FaultPeer) -> None:
-    """Each method says so before it sends anything; the client itself is not hurt."""
-    loop = new_loop(kind)
-    client = loop.run_until_complete(simdrive.aconnect(peer.url))
-    calls: dict[str, Callable[[], Any]] = {
+def unread() -> Iterator[Any]:
+    raise AssertionError("a source was read for a call that nobody may make here")
+    yield
+
+
+def calls_of(client: Any) -> dict[str, Callable[[], Any]]:
+    """A call of every method that has to be made in the client's loop."""
+    return {
         "write": lambda: client.write(b"key", b"value"),
-        "batch_write": lambda: client.batch_write({b"key": b"value"}),
+        "batch_write": lambda: client.batch_write(unread()),
+        "batch_write in parts": lambda: client.batch_write(unread(), max_bytes=10),
+        "batch_write of nothing": lambda: client.batch_write({}, max_bytes=10),
         "read": lambda: client.read(b"key"),
-        "batch_read": lambda: client.batch_read([b"key"]),
+        "batch_read": lambda: client.batch_read(unread()),
+        "batch_read of nothing": lambda: client.batch_read([]),
         "batch_read_structured": lambda: client.batch_read_structured({1: b"key"}),
         "delete": lambda: client.delete(b"key"),
+        "batch_delete": lambda: client.batch_delete(unread()),
+        "batch_delete of nothing": lambda: client.batch_delete([]),
         "exists": lambda: client.exists(b"key"),
         "size": client.size,
         "is_empty": client.is_empty,
         "file_size": client.file_size,
         "ping": client.ping,
-        "write_stream": lambda: client.write_stream(b"key", [b"value"]),
-        "read_into": lambda: client.read_into(b"key", open_sink()),
-        "namespace": lambda: client.namespace(b"n").read(b"key"),
+        "server_info": client.server_info,
+        "write_stream": lambda: client.write_stream(b"key", unread()),
+        "read_stream": lambda: anext_of(client.read_stream(b"key")),
+        "read_into": lambda: client.read_into(b"key", io.BytesIO()),
+        "pipeline": client.pipeline,
+        "async with": client.__aenter__,
         "close": client.close,
+    }
+
+
+async def anext_of(pieces: AsyncIterator[Any]) -> Any:
+    return await pieces.__anext__()
+
+
+# What an error names where that is not the method.
+OP_OF = {"batch_read_structured": "batch_read", "read_stream": "read", "read_into": "read"}
+
+
+@pytest.mark.parametrize("which", ["client", "namespace"])
+def test_another_loop(kind: str, peer: FaultPeer, which: str) -> None:
+    """Each method says so before it reads or sends anything; the client itself is not hurt."""
+    loop = new_loop(kind)
+    client = loop.run_until_complete(simdrive.aconnect(peer.url))
+    view: Any = client if which == "client" else client.namespace(b"users")
+    pipeline = loop.run_until_complete(made_here(view.pipeline))
+    calls = calls_of(view)
+    methods = {name for name in dir(view) if not name.startswith("_")}
+    assert methods - {"options", "closed", "namespace"} <= set(calls)
+    calls |= {
+        "pipeline, entered": pipeline.__aenter__,
+        "pipeline, left": lambda: pipeline.__aexit__(None, None, None),
+        "pipeline, abandoned": lambda: pipeline.__aexit__(LookupError, LookupError(), None),
     }
 
     async def elsewhere() -> None:
         for name, call in calls.items():
             with pytest.raises(simdrive.EventLoopError, match="another event loop") as caught:
                 await call()
+            method = re.split(",? ", name)[0] if name != "async with" else name
+            assert caught.value.op == OP_OF.get(method, method)
             assert caught.value.endpoint == peer.url, name
             assert caught.value.outcome == "not applied"
+        for started in (pipeline.read, pipeline.delete, pipeline.exists, lambda key: pipeline.write(key, b"value")):
+            with pytest.raises(simdrive.EventLoopError, match="another event loop"):
+                started(b"key")
 
     async def here() -> None:
+        assert not client.closed
+        assert not view.closed
         assert await client.size() == 0
+        async with pipeline as p:
+            there = p.exists(b"key")
+        assert there.result() is False
         await client.close()
 
     try:
         run_in(kind, elsewhere())
         for call in calls.values():  # no loop runs at all
-            coroutine = call()
             with pytest.raises(simdrive.EventLoopError):
-                coroutine.send(None)
+                call().send(None)
         assert peer.calls == []
         loop.run_until_complete(here())
     finally:
         close_loop(loop)
 
 
-def open_sink() -> Any:
-    import io
-
-    return io.BytesIO()
+async def made_here(make: Callable[[], Any]) -> Any:
+    return make()
 
 
 def test_several_loops_in_several_threads(kind: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import copy
 import io
 import pickle
@@ -13,6 +12,7 @@ import pytest
 import simdrive
 from simdrive import AsyncNamespacedClient, NamespaceHasher
 from support.fault_peer import Behaviour, Call, Connection, FaultPeer
+from support.loops import LOOPS, run_in
 
 NAMES = NamespaceHasher(b"users")
 
@@ -24,15 +24,27 @@ def peer() -> Iterator[FaultPeer]:
     assert running.errors == []
 
 
-def with_view(peer: FaultPeer, main: Callable[[AsyncNamespacedClient], Awaitable[None]]) -> None:
-    async def run() -> None:
-        async with await simdrive.aconnect(peer.url) as client:
-            await main(client.namespace(b"users"))
-
-    asyncio.run(run())
+Runner = Callable[[FaultPeer, Callable[[AsyncNamespacedClient], Awaitable[None]]], None]
 
 
-def test_keys_are_hashed(peer: FaultPeer) -> None:
+@pytest.fixture(params=LOOPS)
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def with_view(kind: str) -> Runner:
+    def run(peer: FaultPeer, main: Callable[[AsyncNamespacedClient], Awaitable[None]]) -> None:
+        async def whole() -> None:
+            async with await simdrive.aconnect(peer.url) as client:
+                await main(client.namespace(b"users"))
+
+        run_in(kind, whole())
+
+    return run
+
+
+def test_keys_are_hashed(with_view: Runner, peer: FaultPeer) -> None:
     async def main(view: AsyncNamespacedClient) -> None:
         await view.write(b"alice", b"1")
         await view.batch_write({b"bob": b"2"})
@@ -61,7 +73,7 @@ def test_keys_are_hashed(peer: FaultPeer) -> None:
     with_view(peer, main)
 
 
-def test_streams_and_nested_ones(peer: FaultPeer) -> None:
+def test_streams_and_nested_ones(with_view: Runner, peer: FaultPeer) -> None:
     async def main(view: AsyncNamespacedClient) -> None:
         inner = view.namespace(b"settings")
         await inner.write_stream(b"key", io.BytesIO(b"value"))
@@ -75,7 +87,7 @@ def test_streams_and_nested_ones(peer: FaultPeer) -> None:
         assert client.namespace(b"users").namespace(b"settings").read(b"key") == b"value"
 
 
-def test_errors_tell_the_callers_key() -> None:
+def test_errors_tell_the_callers_key(with_view: Runner) -> None:
     def fail(connection: Connection, call: Call) -> None:
         connection.reply(call, b"no", status=2)
 
@@ -103,7 +115,7 @@ def test_errors_tell_the_callers_key() -> None:
         with_view(peer, main)
 
 
-def test_closing_ends_the_view_alone(peer: FaultPeer) -> None:
+def test_closing_ends_the_view_alone(kind: str, peer: FaultPeer) -> None:
     async def run() -> None:
         client = await simdrive.aconnect(peer.url)
         async with client.namespace(b"users") as view:
@@ -123,10 +135,10 @@ def test_closing_ends_the_view_alone(peer: FaultPeer) -> None:
         with pytest.raises(simdrive.ClosedError, match="client is closed"):
             await other.read(b"key")
 
-    asyncio.run(run())
+    run_in(kind, run())
 
 
-def test_what_a_view_cannot_do(peer: FaultPeer) -> None:
+def test_what_a_view_cannot_do(with_view: Runner, peer: FaultPeer) -> None:
     async def main(view: AsyncNamespacedClient) -> None:
         for op, refused in (("size", view.size), ("is_empty", view.is_empty)):
             with pytest.raises(simdrive.UnsupportedOperationError) as caught:

@@ -8,6 +8,7 @@ import asyncio
 import gc
 import inspect
 import pickle
+import weakref
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -17,31 +18,35 @@ import simdrive
 from simdrive import AsyncClient, AsyncPipeline, BatchError
 from support.fault_peer import Behaviour, FaultPeer
 from support.gate import Gate
+from support.late_replies import Holder
+from support.loops import LOOPS, run_in, turns, until
 
 LARGE = bytes(range(1, 251)) * 1200
 
 
-def with_client(
-    work: Callable[[AsyncClient, FaultPeer], Awaitable[None]],
-    *,
-    gate: Gate | None = None,
-    dialect: str = "d13",
-    **options: Any,
-) -> None:
-    """Runs `work` in a loop of its own, which may not report anything."""
-    reported: list[Any] = []
+Work = Callable[[AsyncClient, FaultPeer], Awaitable[None]]
+Runner = Callable[..., None]
 
-    async def main(peer: FaultPeer) -> None:
-        asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
-        async with await simdrive.aconnect(peer.url, **options) as client:
-            await work(client, peer)
-        gc.collect()
 
-    with FaultPeer(dialect, script=[gate.behaviour] if gate else []) as peer:
-        asyncio.run(asyncio.wait_for(main(peer), 60))
-    gc.collect()
-    assert reported == []
-    assert peer.errors == []
+@pytest.fixture(params=LOOPS)
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def with_client(kind: str) -> Runner:
+    """Runs some work with a client in a loop of its own, which may not report anything."""
+
+    def run(work: Work, *, gate: Gate | Holder | None = None, dialect: str = "d13", **options: Any) -> None:
+        async def main(peer: FaultPeer) -> None:
+            async with await simdrive.aconnect(peer.url, **options) as client:
+                await work(client, peer)
+
+        with FaultPeer(dialect, script=[gate.behaviour] if gate else []) as peer:
+            run_in(kind, asyncio.wait_for(main(peer), 60))
+        assert peer.errors == []
+
+    return run
 
 
 async def arrived(peer: FaultPeer, count: int) -> None:
@@ -49,7 +54,7 @@ async def arrived(peer: FaultPeer, count: int) -> None:
 
 
 @pytest.mark.parametrize("dialect", ["d13", "d21"])
-def test_every_method(dialect: str) -> None:
+def test_every_method(with_client: Runner, dialect: str) -> None:
     async def work(client: AsyncClient, peer: FaultPeer) -> None:
         buffer = bytearray(len(LARGE))
         async with client.pipeline() as p:
@@ -69,7 +74,7 @@ def test_every_method(dialect: str) -> None:
     with_client(work, dialect=dialect)
 
 
-def test_calls_of_one_round_leave_in_one_write() -> None:
+def test_calls_of_one_round_leave_in_one_write(with_client: Runner) -> None:
     async def work(client: AsyncClient, peer: FaultPeer) -> None:
         async with client.pipeline() as p:
             first = p.exists(b"first")  # alone: it does not wait for others
@@ -83,7 +88,7 @@ def test_calls_of_one_round_leave_in_one_write() -> None:
     with_client(work)
 
 
-def test_writes_of_one_key_keep_their_order() -> None:
+def test_writes_of_one_key_keep_their_order(with_client: Runner) -> None:
     async def work(client: AsyncClient, peer: FaultPeer) -> None:
         async with client.pipeline() as p:
             for i in range(100):
@@ -95,7 +100,7 @@ def test_writes_of_one_key_keep_their_order() -> None:
     with_client(work)
 
 
-def test_a_failure_that_nobody_awaits_is_told_by_the_block_alone() -> None:
+def test_a_failure_that_nobody_awaits_is_told_by_the_block_alone(with_client: Runner) -> None:
     async def work(client: AsyncClient, peer: FaultPeer) -> None:
         with pytest.raises(BatchError) as caught:
             async with client.pipeline() as p:
@@ -112,7 +117,7 @@ def test_a_failure_that_nobody_awaits_is_told_by_the_block_alone() -> None:
     with_client(work, gate=Gate("write"))
 
 
-def test_wrong_arguments_are_raised_at_once() -> None:
+def test_wrong_arguments_are_raised_at_once(with_client: Runner) -> None:
     async def work(client: AsyncClient, peer: FaultPeer) -> None:
         async with client.pipeline() as p:
             with pytest.raises(TypeError):
@@ -130,7 +135,7 @@ def test_wrong_arguments_are_raised_at_once() -> None:
     with_client(work)
 
 
-def test_max_inflight() -> None:
+def test_max_inflight(with_client: Runner) -> None:
     gate = Gate("read")
 
     async def work(client: AsyncClient, peer: FaultPeer) -> None:
@@ -149,7 +154,7 @@ def test_max_inflight() -> None:
     with_client(work, gate=gate)
 
 
-def test_an_exception_takes_back_what_was_not_sent() -> None:
+def test_an_exception_takes_back_what_was_not_sent(with_client: Runner) -> None:
     gate = Gate("read")
 
     async def work(client: AsyncClient, peer: FaultPeer) -> None:
@@ -168,7 +173,7 @@ def test_an_exception_takes_back_what_was_not_sent() -> None:
     with_client(work, gate=gate)
 
 
-def test_cancelled_calls_are_no_failures() -> None:
+def test_cancelled_calls_are_no_failures(with_client: Runner) -> None:
     gate = Gate("read")
 
     async def work(client: AsyncClient, peer: FaultPeer) -> None:
@@ -184,7 +189,167 @@ def test_cancelled_calls_are_no_failures() -> None:
     with_client(work, gate=gate)
 
 
-def test_leaving_can_be_cancelled() -> None:
+def notes_of(error: BaseException) -> str:
+    """What it says besides its message, from Python 3.11 on."""
+    return "; ".join(getattr(error, "__notes__", [])) if hasattr(error, "add_note") else "no notes before 3.11"
+
+
+@pytest.mark.parametrize("op", ["write", "delete"])
+@pytest.mark.parametrize("way", ["await", "await later", "result", "exception", "task", "gather", "timeout"])
+def test_a_cancelled_write_tells_its_outcome(with_client: Runner, op: str, way: str) -> None:
+    """Whoever looks at the future, in whichever way, hears that the write may have been applied."""
+    holder = Holder(["write", "delete"])
+
+    async def work(client: AsyncClient, peer: FaultPeer) -> None:
+        async with client.pipeline() as p:
+            future = p.write(b"key", b"value") if op == "write" else p.delete(b"key")
+            await until(lambda: holder.held == 1, what="the peer has the call")
+            error = await seen(future)
+            assert future.cancelled()
+            assert error.outcome == "unknown"  # type: ignore[attr-defined]
+            if hasattr(error, "add_note"):
+                assert notes_of(error) == f"simdrive: this {op} may or may not have been applied"
+        holder.stop_holding()
+        assert await client.exists(b"key") is (op == "write")
+        assert client._stats()["connections"] == 1
+
+    async def seen(future: asyncio.Future[Any]) -> BaseException:
+        if way in ("task", "gather", "timeout"):
+            waits: dict[str, Callable[[], Awaitable[Any]]] = {
+                "task": lambda: awaiting(future),
+                "gather": lambda: asyncio.gather(awaiting(future)),
+                "timeout": lambda: asyncio.wait_for(awaiting(future), 0.01),
+            }
+            task = asyncio.ensure_future(waits[way]())
+            if way != "timeout":
+                await turns(2)
+                task.cancel()
+            with pytest.raises((asyncio.CancelledError, asyncio.TimeoutError)):
+                await task
+            return errors.pop()
+        future.cancel()
+        if way == "await later":
+            await turns(3)
+        with pytest.raises(asyncio.CancelledError) as caught:
+            if way.startswith("await"):
+                await future
+            elif way == "result":
+                future.result()
+            else:
+                future.exception()
+        return caught.value
+
+    errors: list[BaseException] = []
+
+    async def awaiting(future: asyncio.Future[Any]) -> None:
+        try:
+            await future
+        except asyncio.CancelledError as error:
+            errors.append(error)
+            raise
+
+    with_client(work, gate=holder)
+
+
+def test_what_was_not_applied_tells_nothing(with_client: Runner) -> None:
+    """Cancelled before it was sent, a read, or one that had ended already."""
+    gate = Gate("read")
+
+    async def work(client: AsyncClient, peer: FaultPeer) -> None:
+        async with client.pipeline() as p:
+            written = p.write(b"key", b"value")
+            await written
+            assert not written.cancel()
+            assert written.result() is None
+            read = p.read(b"key")
+            await arrived(peer, 2)
+            unsent = p.write(b"other", b"value")  # there is room for one call
+            for future in (read, unsent):
+                assert future.cancel("the message")
+                assert not future.cancel()
+                with pytest.raises(asyncio.CancelledError, match="the message") as caught:
+                    await future
+                assert not hasattr(caught.value, "outcome")
+            gate.open()
+        assert b"other" not in peer.store.entries
+
+    with_client(work, gate=gate, max_inflight=1)
+
+
+@pytest.mark.parametrize("where", ["leaving", "in the block"])
+def test_a_cancelled_block_tells_of_its_writes(with_client: Runner, where: str) -> None:
+    gate = Gate("write", "delete", "read")
+
+    async def work(client: AsyncClient, peer: FaultPeer) -> None:
+        kept: list[asyncio.Future[Any]] = []
+
+        async def block() -> None:
+            async with client.pipeline(max_inflight=4) as p:
+                kept.extend([p.write(b"a", b"1"), p.delete(b"b"), p.read(b"c"), p.write(b"d", b"1")])
+                if where == "in the block":
+                    await kept[3]
+                kept.append(p.write(b"unsent", b"1"))
+
+        task = asyncio.ensure_future(block())
+        await arrived(peer, 4)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError) as caught:
+            await task
+        assert caught.value.outcome == "unknown"  # type: ignore[attr-defined]
+        if hasattr(caught.value, "add_note"):
+            told = notes_of(caught.value)
+            count = 3 if where == "leaving" else 2  # the one that was awaited told of itself
+            assert f"{count} writes or deletes of this pipeline may or may not have been applied" in told
+            assert ("this write may or may not" in told) is (where == "in the block")
+        gate.open()
+        assert await asyncio.gather(*kept[:3]) == [None, None, None]
+        assert where != "leaving" or kept[4].cancelled()
+        assert b"unsent" not in peer.store.entries
+
+    with_client(work, gate=gate)
+
+
+def test_a_cancelled_block_without_writes_tells_nothing(with_client: Runner) -> None:
+    gate = Gate("read")
+
+    async def work(client: AsyncClient, peer: FaultPeer) -> None:
+        async def block() -> None:
+            async with client.pipeline() as p:
+                p.read(b"key")
+                await p.write(b"other", b"1")
+
+        task = asyncio.ensure_future(block())
+        await arrived(peer, 2)
+        await until(lambda: client._core.pending == 1, what="the write has ended")
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError) as caught:
+            await task
+        assert not hasattr(caught.value, "outcome")
+        gate.open()
+
+    with_client(work, gate=gate)
+
+
+def test_futures_keep_nothing(kind: str) -> None:
+    """What is over keeps neither its pipeline nor the client."""
+
+    async def main() -> None:
+        async with await simdrive.aconnect(peer.url) as client, client.pipeline() as p:
+            futures: list[asyncio.Future[Any]] = [p.write(b"key", b"value"), p.read(b"key"), p.exists(b"key")]
+            futures[1].cancel()
+            await asyncio.wait(futures)
+            await turns(2)
+            pipeline = weakref.ref(p)
+        del p, client
+        gc.collect()
+        assert pipeline() is None
+        assert [future.done() for future in futures] == [True] * 3
+
+    with FaultPeer() as peer:
+        run_in(kind, main())
+
+
+def test_leaving_can_be_cancelled(with_client: Runner) -> None:
     gate = Gate("read")
 
     async def work(client: AsyncClient, peer: FaultPeer) -> None:
@@ -206,7 +371,7 @@ def test_leaving_can_be_cancelled() -> None:
     with_client(work, gate=gate)
 
 
-def test_a_lost_connection() -> None:
+def test_a_lost_connection(kind: str) -> None:
     behaviour = Behaviour(call=lambda connection, _: connection.reset(), methods=frozenset({"exists"}))
 
     async def main(peer: FaultPeer) -> None:
@@ -216,11 +381,11 @@ def test_a_lost_connection() -> None:
 
     with FaultPeer(script=[behaviour]) as peer:
         peer.store.entries[b"key"] = b"value"
-        asyncio.run(asyncio.wait_for(main(peer), 60))
+        run_in(kind, asyncio.wait_for(main(peer), 60))
         assert peer.connections == 2
 
 
-def test_closing_the_client() -> None:
+def test_closing_the_client(with_client: Runner) -> None:
     gate = Gate("read")
 
     async def work(client: AsyncClient, peer: FaultPeer) -> None:
@@ -236,23 +401,23 @@ def test_closing_the_client() -> None:
     with_client(work, gate=gate)
 
 
-def test_another_loop() -> None:
+def test_another_loop(kind: str) -> None:
     with FaultPeer() as peer:
 
         async def first() -> AsyncPipeline:
             async with await simdrive.aconnect(peer.url) as client:
                 return client.pipeline()
 
-        pipeline = asyncio.run(first())
+        pipeline = run_in(kind, first())
 
         async def second() -> None:
             with pytest.raises(simdrive.EventLoopError):
                 pipeline.read(b"key")
 
-        asyncio.run(second())
+        run_in(kind, second())
 
 
-def test_namespaces() -> None:
+def test_namespaces(with_client: Runner) -> None:
     async def work(client: AsyncClient, peer: FaultPeer) -> None:
         users = client.namespace(b"users")
         async with users.pipeline() as p:
@@ -275,7 +440,7 @@ def test_namespaces() -> None:
     with_client(work, gate=Gate("read"))
 
 
-def test_batches() -> None:
+def test_batches(with_client: Runner) -> None:
     async def work(client: AsyncClient, peer: FaultPeer) -> None:
         items = [(b"%03d" % i, b"v" * 97) for i in range(25)]
         told: list[tuple[int, int]] = []
@@ -298,8 +463,39 @@ def test_batches() -> None:
     with_client(work, max_key_size=6)
 
 
+def test_batch_delete_tells_its_progress(with_client: Runner) -> None:
+    holder = Holder(["delete"])
+
+    async def work(client: AsyncClient, peer: FaultPeer) -> None:
+        keys = [b"%d" % i for i in range(5)]
+        peer.store.entries.update(dict.fromkeys(keys, b"1"))
+        told: list[tuple[int, int]] = []
+
+        def fail(done: int, total: int) -> None:
+            raise LookupError("of progress")
+
+        task = asyncio.ensure_future(client.batch_delete(keys, progress=lambda done, total: told.append((done, total))))
+        await until(lambda: bool(told), what="the callback is told while nothing ends")
+        holder.let_go(2)
+        await until(lambda: (2, 5) in told, what="two are done")
+        while not task.done():
+            holder.let_go()
+            await turns(1)
+        await task
+        assert told == sorted(told)
+        assert (told[0], told[-1]) == ((0, 5), (5, 5))
+        peer.store.entries.update(dict.fromkeys(keys, b"1"))
+        with pytest.raises(LookupError, match="of progress"):
+            await client.batch_delete(keys, progress=fail)
+        assert peer.store.entries.keys() == set(keys[2:])  # two were sent, the others taken back
+        with pytest.raises(TypeError, match="progress must be callable"):
+            await client.batch_delete(iter([b"0"]), progress=1)  # type: ignore[arg-type]
+
+    with_client(work, gate=holder, max_inflight=2)
+
+
 @pytest.mark.parametrize("kind", ["batch_delete", "batch_write"])
-def test_a_cancelled_batch_tells_its_outcome(kind: str) -> None:
+def test_a_cancelled_batch_tells_its_outcome(with_client: Runner, kind: str) -> None:
     gate = Gate(kind.replace("batch_delete", "delete"))
 
     async def work(client: AsyncClient, peer: FaultPeer) -> None:
@@ -318,7 +514,7 @@ def test_a_cancelled_batch_tells_its_outcome(kind: str) -> None:
     with_client(work, gate=gate)
 
 
-def test_a_batch_that_is_cancelled_before_anything_is_sent_was_not_applied() -> None:
+def test_a_batch_that_is_cancelled_before_anything_is_sent_was_not_applied(with_client: Runner) -> None:
     gate = Gate("read")
 
     async def work(client: AsyncClient, peer: FaultPeer) -> None:
@@ -337,7 +533,7 @@ def test_a_batch_that_is_cancelled_before_anything_is_sent_was_not_applied() -> 
     with_client(work, gate=gate, max_inflight=1)
 
 
-def test_progress_of_a_batch_is_refused_before_anything_is_sent() -> None:
+def test_progress_of_a_batch_is_refused_before_anything_is_sent(with_client: Runner) -> None:
     async def work(client: AsyncClient, peer: FaultPeer) -> None:
         with pytest.raises(TypeError, match="progress must be callable"):
             await client.batch_write({b"a": b"1", b"b": b"2"}, max_bytes=1, progress=1)  # type: ignore[arg-type]

@@ -108,6 +108,7 @@ def test_url_must_be_text(url: Any) -> None:
         {"wire": ""},
         {"timeout": -1},
         {"timeout": float("nan")},
+        pytest.param({"timeout": 10**5000}, id="huge timeout"),  # an int of which str() is refused, too
         {"connect_timeout": -0.5},
         {"idle_timeout": -1},
         {"max_value_size": 0},
@@ -342,7 +343,7 @@ def test_a_value_larger_than_allowed_comes_back(peer: FaultPeer) -> None:
         assert client.read(b"small") == b"x" * 1000
 
 
-@pytest.mark.parametrize("timeout", [-1, float("nan"), "3"])
+@pytest.mark.parametrize("timeout", [-1, float("nan"), "3", pytest.param(10**5000, id="huge")])
 def test_bad_timeout_of_a_call(peer: FaultPeer, client: simdrive.Client, timeout: Any) -> None:
     with pytest.raises((TypeError, ValueError)):
         client.read(b"key", timeout=timeout)

@@ -155,3 +155,27 @@ def test_workflows_call_scripts_that_exist() -> None:
         assert text.count("runs-on:") == text.count("timeout-minutes:"), f"{path.name}: a job without a time limit"
         unpinned = [use for use in re.findall(r"uses: (\S+)", text) if not re.search(r"@(v\d+\.\d+\.\d+|\w{40})$", use)]
         assert unpinned == [], path.name
+
+
+def test_what_tests_want_is_installed_for_them() -> None:
+    """A package that no group has is in no run of CI: the tests that want it would skip for ever."""
+    tomllib = pytest.importorskip("tomllib")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    groups = project["dependency-groups"]
+    wanted = {
+        name
+        for file in (ROOT / "tests").rglob("*.py")
+        for name in re.findall(r"importorskip\([\"'](\w+)", file.read_text(encoding="utf-8"))
+    }
+    assert {"numpy", "pyarrow", "uvloop", "xxhash"} <= wanted
+    dev = [each for name in ("test", "lint", "release") for each in groups[name]]
+    dev += [each for each in groups["dev"] if isinstance(each, str)]
+    assert wanted - sys.stdlib_module_names - {plain_name(each) for each in dev} == set()
+    extra = project["project"]["optional-dependencies"]["test"]
+    assert [each for each in extra if plain_name(each) != "mypy"] == groups["test"]
+
+
+def plain_name(requirement: str) -> str:
+    found = re.match(r"[\w-]+", requirement)
+    assert found, requirement
+    return found[0].replace("-", "_")

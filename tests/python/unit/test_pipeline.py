@@ -595,6 +595,29 @@ def test_batch_delete_tells_what_failed(peer: FaultPeer) -> None:
         assert "1 of 3 keys failed" in str(caught.value)
 
 
+def test_batch_delete_tells_its_progress(peer: FaultPeer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(simdrive.progress, "TOLD_EVERY", 0)
+    keys = [b"%d" % i for i in range(50)]
+    told: list[tuple[int, int]] = []
+    with simdrive.connect(peer.url) as client:
+        client.batch_delete(keys, progress=lambda done, total: told.append((done, total)))
+        assert told == sorted(told)
+        assert {total for _, total in told} == {50}
+        assert told[-1] == (50, 50)
+        assert len(told) == 101  # as each begins, as each ends, and of the whole
+        client.batch_write(dict.fromkeys(keys, b"1"))
+        monkeypatch.setattr(simdrive.progress, "TOLD_EVERY", 0)
+
+        def fail(done: int, total: int) -> None:
+            raise LookupError("of progress")
+
+        with pytest.raises(LookupError, match="of progress"):
+            client.batch_delete(keys, progress=fail)
+        assert client.batch_read(keys[1:]) == [b"1"] * 49
+        with pytest.raises(TypeError, match="progress must be callable"):
+            client.batch_delete(iter([b"0"]), progress=1)  # type: ignore[arg-type]
+
+
 def test_batch_delete_has_one_deadline() -> None:
     gate = Gate("delete")
     with FaultPeer(script=[gate.behaviour]) as peer, simdrive.connect(peer.url, max_inflight=1) as client:
