@@ -37,10 +37,13 @@ void* large_memory(std::size_t size) noexcept {
 
 Head& head_of(std::uint8_t* data) noexcept { return *reinterpret_cast<Head*>(data - kHead); }
 
+// Larger blocks have no address space.
+constexpr std::size_t kMost = std::numeric_limits<std::size_t>::max() - kLargeHead - kRound;
+
 }  // namespace
 
 Block Block::make(std::uint64_t size) noexcept {
-  if (size > std::numeric_limits<std::size_t>::max() - kLargeHead - kRound) return {};
+  if (size > kMost) return {};
   const auto bytes = static_cast<std::size_t>(size);
   const bool large = bytes >= kLarge;
   void* start = large ? large_memory(bytes) : std::malloc(kHead + bytes);
@@ -49,6 +52,19 @@ Block Block::make(std::uint64_t size) noexcept {
   block.data_ = static_cast<std::uint8_t*>(start) + (large ? kLargeHead : kHead);
   ::new (static_cast<void*>(block.data_ - kHead)) Head{.size = bytes};
   return block;
+}
+
+bool Block::grow(std::uint64_t size) noexcept {
+  if (!alone() || this->size() < kLarge || size < this->size() || size > kMost) return false;
+  const auto bytes = static_cast<std::size_t>(size);
+  const std::size_t had = mapped(this->size());
+  if (const std::size_t wanted = mapped(bytes); wanted != had) {
+    void* const start = grow_pages(data_ - kLargeHead, had, wanted);
+    if (start == nullptr) return false;
+    data_ = static_cast<std::uint8_t*>(start) + kLargeHead;
+  }
+  head_of(data_).size = bytes;
+  return true;
 }
 
 std::size_t Block::size() const noexcept { return data_ == nullptr ? 0 : head_of(data_).size; }
