@@ -206,6 +206,11 @@ class AsyncStreams:
 
 
 async def _add(gathering: Gathering, piece: object, pace: _Pace) -> None:
+    took = gathering.add_small(piece)
+    if took >= 0:
+        if pace.is_due(took):
+            await pace.turn()
+        return
     view = gathering.checked(piece)
     at = 0
     while at < len(view):

@@ -288,6 +288,7 @@ class Gathering:
         self._endpoint = options.url
         self._limit = options.max_value_size
         self._size = size
+        self._most = self._limit if size is None else size
         if size is not None and size > self._limit:
             raise self._refused(f"{size} bytes are more than max_value_size ({self._limit})")
         try:
@@ -296,10 +297,17 @@ class Gathering:
             raise self._no_memory(size) from None
 
     def add(self, piece: object) -> None:
+        if self.add_small(piece) >= 0:
+            return
         view = self.checked(piece)
-        at = 0
-        while at < len(view):
+        size = len(view)
+        at = self.copy(view, 0)
+        while at < size:
             at = self.copy(view, at)
+
+    def add_small(self, piece: object) -> int:
+        """Copies a piece of a few KiB that fits; its length, or -1: it has to be `checked`, and copied in steps."""
+        return self._builder.append_small(piece, self._most)
 
     def checked(self, piece: object) -> memoryview:
         """The bytes of a piece, which there is room for."""

@@ -44,7 +44,7 @@ bool BlockBuilder::make_room(std::size_t n) noexcept {
   if (n > kMost - std::min(size_, kMost)) return false;
   const std::size_t size = std::max({size_ + n, size_ + size_ / 2, kLeast});
   if (block_ && grow_(block_, size)) return true;
-  larger_ = Block::make(size);
+  larger_ = Block::make_at_least(size);
   if (!larger_) return false;
   moved_ = 0;
   if (size_ <= kStep / 2) move_on();  // a step has time for that

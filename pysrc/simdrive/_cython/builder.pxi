@@ -43,6 +43,26 @@ cdef class ValueBuilder:
     def __len__(self):
         return <Py_ssize_t> self.c_obj.size()
 
+    def append_small(self, piece, uint64_t most):
+        """Has the few bytes of `piece` behind the others, if there is memory for them, and at most `most` are there then:
+        how many they are. -1, and nothing is done: that is not so, or it is no buffer."""
+        cdef Py_buffer view
+        cdef Py_ssize_t size
+        cdef uint64_t done = self.c_obj.size()
+        if self.exports != 0 or not PyObject_CheckBuffer(piece):
+            return -1
+        try:
+            PyObject_GetBuffer(piece, &view, PyBUF_SIMPLE)
+        except (BufferError, TypeError, ValueError):
+            return -1
+        size = view.len
+        if size > kQuick or done + <uint64_t> size > most or done + <uint64_t> size > self.c_obj.block().size():
+            size = -1
+        else:
+            sd_append(self.c_obj, <const uint8_t*> view.buf, <size_t> size)
+        PyBuffer_Release(&view)
+        return size
+
     def append(self, piece, Py_ssize_t start):
         """One step of at most a MiB towards having what follows `start` in `piece`; where the next is to start, which may
         be there again. MemoryError."""

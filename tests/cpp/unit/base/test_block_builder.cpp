@@ -100,6 +100,17 @@ TEST(BlockBuilder, SaysThatThereIsNoMemory) {
   EXPECT_TRUE(std::equal(data.begin(), data.end(), builder.block().data()));
 }
 
+TEST(Block, HasAtLeastWhatIsAskedFor) {
+  for (const std::size_t size : {std::size_t{100}, Block::kLarge, 2 * kMiB + 1}) {
+    Block::make(7 * kMiB).reset();  // that, too, where the reaper still has it
+    const Block block = Block::make_at_least(size);
+    ASSERT_TRUE(block);
+    EXPECT_GE(block.size(), size);
+    std::fill_n(block.data(), block.size(), std::uint8_t{1});
+  }
+  EXPECT_FALSE(Block::make_at_least(std::numeric_limits<std::uint64_t>::max()));
+}
+
 TEST(Block, GrowsWithWhatIsInIt) {
   Block small = Block::make(100);
   EXPECT_FALSE(small.grow(200));
