@@ -71,8 +71,9 @@ class AsyncClient(AsyncStreams):
 
     A call can be cancelled at any time, by ``asyncio.timeout`` too: its reply is dropped when it comes, and the
     connection goes on. A cancelled write or delete may have been applied, unless nothing of it was sent: then the
-    ``CancelledError`` has an attribute ``outcome``, ``"unknown"``, and a note. Buffers stay locked until what was begun
-    of the call is through.
+    ``CancelledError`` has an attribute ``outcome``, ``"unknown"``, and a note. The rest of a write that was half
+    sent is sent, too, from the memory that the caller gave: buffers stay locked until then, and what is changed in
+    them meanwhile may be stored. The buffer of a cancelled read may still be filled, and is locked until it is.
 
     Every network method may raise ``OperationTimeout``, ``ConnectionLostError``, ``ConnectError``, ``ConnectTimeout``,
     ``ClosedError``, ``ProtocolError``, ``ServerError``, ``OverloadError`` or ``EventLoopError`` of :mod:`simdrive`.
@@ -90,7 +91,8 @@ class AsyncClient(AsyncStreams):
     ) -> None:
         """Stores `data` under `key`, replacing what was there.
 
-        Both are locked until the call is over, and a part of it that was sent.
+        Both are locked until the call is over; if it was cancelled or came to its deadline half sent, until the rest is
+        sent or the connection gone. ``bytes`` cannot change meanwhile.
 
         Raises ``InvalidKeyError`` and ``InvalidValueError`` (empty, the single byte 00, or too large) before a byte is
         sent, ``TypeError`` for ``str``.

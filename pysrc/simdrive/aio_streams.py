@@ -22,10 +22,28 @@ __all__ = ["AsyncReads", "AsyncStreams", "AsyncWrites", "Drains"]
 
 # What a thread is asked for in one go: a cancelled stream ends with it.
 _PIECE = 1 << 20
-# How long a source of many small pieces holds the loop.
+# How long a stream that need not wait holds the loop.
 _TURN = 0.001
 # How long a thread waits for a non-blocking sink before it is asked whether anybody still wants that.
 _WAIT = 1.0
+
+
+class _Pace:
+    """When a stream that need not wait lets the rest of the loop have a turn: after a MiB, or a millisecond."""
+
+    def __init__(self) -> None:
+        self._moved = 0
+        self._since = time.monotonic()
+
+    def is_due(self, moved: int) -> bool:
+        """Whether a turn is due, after `moved` bytes more."""
+        self._moved += moved
+        return self._moved >= _PIECE or time.monotonic() - self._since > _TURN
+
+    async def turn(self) -> None:
+        await asyncio.sleep(0)
+        self._moved = 0
+        self._since = time.monotonic()
 
 
 class AsyncReads(Protocol):
@@ -97,23 +115,20 @@ class AsyncStreams:
         """
         self._check("write_stream")
         gathering = Gathering(key, size, self.options)
+        pace = _Pace()
         read = getattr(source, "read", None)
         if inspect.iscoroutinefunction(read):
-            while (wanted := gathering.wanted()) != 0 and gathering.take(await read(wanted)):
-                pass
+            while (wanted := gathering.wanted()) != 0 and gathering.went_on(piece := await read(wanted)):
+                await _add(gathering, piece, pace)
         elif read is not None:
             while gathering.wanted() != 0 and await asyncio.to_thread(gathering.read_some, source):
                 pass
         elif hasattr(source, "__aiter__"):
             async for piece in source:
-                gathering.add(piece)
+                await _add(gathering, piece, pace)
         else:
-            turn = time.monotonic()
             for piece in pieces_of(source):
-                gathering.add(piece)
-                if time.monotonic() - turn > _TURN:
-                    await asyncio.sleep(0)
-                    turn = time.monotonic()
+                await _add(gathering, piece, pace)
         value = gathering.finish()
         await self.write(key, value, **given(timeout, progress))
         return len(value)
@@ -182,11 +197,28 @@ class AsyncStreams:
         if value is None:
             raise key_not_found("read_into", key, self.options.url)
         filling.begin(value)
+        pace = _Pace()
         while filling.rest:
             piece = filling.rest[:_PIECE]
             if not filling.took(await _written(sink, piece), len(piece)):
                 await _until_writable(filling)
+            if pace.is_due(len(piece)):
+                await pace.turn()
         return filling.done
+
+
+async def _add(gathering: Gathering, piece: object, pace: _Pace) -> None:
+    took = gathering.add_small(piece)
+    if took >= 0:
+        if pace.is_due(took):
+            await pace.turn()
+        return
+    view = gathering.checked(piece)
+    at = 0
+    while at < len(view):
+        start, at = at, gathering.copy(view, at)
+        if pace.is_due((at - start) or _PIECE):
+            await pace.turn()
 
 
 async def _written(sink: Any, piece: memoryview) -> int | None:
@@ -215,5 +247,8 @@ async def _pieces(calls: _Calls, key: bytes, chunk_size: int, arguments: dict[st
     value = await calls.read(key, out="view", **arguments)
     if value is None:
         raise key_not_found("read_stream", key, calls.options.url)
+    pace = _Pace()
     for piece in cut(value, chunk_size):
         yield piece
+        if pace.is_due(len(piece)):
+            await pace.turn()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Protocol, overload
 
-from simdrive._core import Value
+from simdrive._core import Value, ValueBuilder
 from simdrive.errors import Code, SimdriveError, make_error
 from simdrive.mapping import key_not_found
 
@@ -290,34 +290,48 @@ class Gathering:
         self._endpoint = options.url
         self._limit = options.max_value_size
         self._size = size
-        self._done = 0
+        self._most = self._limit if size is None else size
         if size is not None and size > self._limit:
             raise self._refused(f"{size} bytes are more than max_value_size ({self._limit})")
         try:
-            self._buffer = bytearray(size or 0)
+            self._builder = ValueBuilder(size or 0)
         except (MemoryError, OverflowError):
             raise self._no_memory(size) from None
 
     def add(self, piece: object) -> None:
+        if self.add_small(piece) >= 0:
+            return
+        view = self.checked(piece)
+        size = len(view)
+        at = self.copy(view, 0)
+        while at < size:
+            at = self.copy(view, at)
+
+    def add_small(self, piece: object) -> int:
+        """Copies a piece of a few KiB that fits; its length, or -1: it has to be `checked`, and copied in steps."""
+        return self._builder.append_small(piece, self._most)
+
+    def checked(self, piece: object) -> memoryview:
+        """The bytes of a piece, which there is room for."""
         if isinstance(piece, str):
             raise TypeError("the source gives str, not bytes; open a file in binary mode ('rb')")
         try:
             view = memoryview(piece).cast("B")  # type: ignore[arg-type]  # that is the question
         except TypeError as error:
             raise TypeError(f"the source must give C-contiguous bytes-like objects: {error}") from None
-        end = self._done + len(view)
+        end = len(self._builder) + len(view)
         if self._size is not None and end > self._size:
             raise self._refused(f"the source gave {end} bytes or more, size says {self._size}")
         if end > self._limit:
             raise self._refused(f"the source gave {end} bytes or more, max_value_size is {self._limit}")
-        if self._size is None:
-            try:
-                self._buffer += view
-            except MemoryError:
-                raise self._no_memory(end) from None
-        else:
-            memoryview(self._buffer)[self._done : end] = view
-        self._done = end
+        return view
+
+    def copy(self, view: memoryview, start: int) -> int:
+        """Copies at most a MiB of what follows `start`, or moves as much of what is there; where to go on."""
+        try:
+            return self._builder.append(view, start)
+        except MemoryError:
+            raise self._no_memory(len(self._builder) + len(view) - start) from None
 
     def read_file(self, source: Any) -> None:
         while self.wanted() != 0 and self.read_some(source):
@@ -325,36 +339,38 @@ class Gathering:
 
     def wanted(self) -> int:
         """How much to ask a file for; 0 when there is enough."""
-        return _PIECE if self._size is None else min(_PIECE, self._size - self._done)
+        return _PIECE if self._size is None else min(_PIECE, self._size - len(self._builder))
 
     def read_some(self, source: Any) -> bool:
         """Asks a file once. False: it has no more."""
         if self._size is None or not hasattr(source, "readinto"):
-            return self.take(source.read(self.wanted()))
-        with memoryview(self._buffer) as buffer, buffer[self._done : self._done + self.wanted()] as target:
+            piece = source.read(self.wanted())
+            if not self.went_on(piece):
+                return False
+            self.add(piece)
+            return True
+        wanted = self.wanted()
+        with memoryview(self._builder) as room, room[:wanted] as target:
             count = source.readinto(target)
-        if not self._went_on(count):
+        if not self.went_on(count):
             return False
-        self._done += count
-        return True
-
-    def take(self, piece: object) -> bool:
-        """What a file's read gave. False: it has no more."""
-        if not self._went_on(piece):
-            return False
-        self.add(piece)
+        if not 0 < count <= wanted:
+            raise OSError(f"write_stream: the source says it gave {count} of {wanted} bytes")
+        self._builder.filled(count)
         return True
 
     @staticmethod
-    def _went_on(result: object) -> bool:
+    def went_on(result: object) -> bool:
+        """Whether a file gave something; else it has no more."""
         if result is None:
             raise BlockingIOError("write_stream: the source is non-blocking and has nothing yet; nothing was sent")
         return bool(result)
 
-    def finish(self) -> bytearray:
-        if self._size is not None and self._done != self._size:
-            raise self._refused(f"the source gave {self._done} bytes, size says {self._size}")
-        return self._buffer
+    def finish(self) -> Value:
+        done = len(self._builder)
+        if self._size is not None and done != self._size:
+            raise self._refused(f"the source gave {done} bytes, size says {self._size}")
+        return self._builder.take()
 
     def _refused(self, why: str) -> SimdriveError:
         return self._error(Code.invalid_value, why)

@@ -20,6 +20,11 @@ class Block {
   Block() noexcept = default;
   /// `size` uninitialised bytes, aligned to 16 bytes, large ones to 64. Empty if there is no memory.
   [[nodiscard]] static Block make(std::uint64_t size) noexcept;
+  /// The same, or more bytes, where as much was let go of just now: to fill memory anew costs less than to find it.
+  [[nodiscard]] static Block make_at_least(std::uint64_t size) noexcept;
+  /// Has more bytes behind those that it has, here or elsewhere, without a copy. False, and nothing is changed: the
+  /// system cannot do that, there is no memory, or this is not the only reference to a block of at least kLarge.
+  [[nodiscard]] bool grow(std::uint64_t size) noexcept;
 
   Block(const Block& other) noexcept : data_(other.data_) { keep(); }
   Block(Block&& other) noexcept : data_(std::exchange(other.data_, nullptr)) {}
@@ -46,6 +51,7 @@ class Block {
   [[nodiscard]] static std::size_t waiting_bytes() noexcept;
 
  private:
+  Block(void* data, std::size_t size) noexcept;
   void keep() const noexcept;
   static void let_go(std::uint8_t* data) noexcept;
 

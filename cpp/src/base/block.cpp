@@ -1,5 +1,6 @@
 #include "simdrive/block.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <cstdlib>
 #include <limits>
@@ -29,26 +30,51 @@ constexpr std::size_t kLargeHead = 64;
 constexpr std::size_t kRound = std::size_t{64} << 10;
 std::size_t mapped(std::size_t size) noexcept { return (kLargeHead + size + kRound - 1) / kRound * kRound; }
 
-void* large_memory(std::size_t size) noexcept {
+// At least so many bytes, and more only where `most` allows and they lie ready.
+Reaper::Pages large_memory(std::size_t size, std::size_t most) noexcept {
   const std::size_t bytes = mapped(size);
-  void* used = Reaper::of_process().reuse(bytes);
-  return used != nullptr ? used : map_pages(bytes);
+  const Reaper::Pages used = Reaper::of_process().reuse(bytes, std::max(bytes, most));
+  return used.start != nullptr ? used : Reaper::Pages{map_pages(bytes), bytes};
 }
 
 Head& head_of(std::uint8_t* data) noexcept { return *reinterpret_cast<Head*>(data - kHead); }
 
+// Larger blocks have no address space.
+constexpr std::size_t kMost = std::numeric_limits<std::size_t>::max() - kLargeHead - kRound;
+
 }  // namespace
 
+// `data` is behind where its Head goes.
+Block::Block(void* data, std::size_t size) noexcept : data_(static_cast<std::uint8_t*>(data)) {
+  ::new (static_cast<void*>(data_ - kHead)) Head{.size = size};
+}
+
 Block Block::make(std::uint64_t size) noexcept {
-  if (size > std::numeric_limits<std::size_t>::max() - kLargeHead - kRound) return {};
+  if (size > kMost) return {};
   const auto bytes = static_cast<std::size_t>(size);
   const bool large = bytes >= kLarge;
-  void* start = large ? large_memory(bytes) : std::malloc(kHead + bytes);
-  if (start == nullptr) return {};
-  Block block;
-  block.data_ = static_cast<std::uint8_t*>(start) + (large ? kLargeHead : kHead);
-  ::new (static_cast<void*>(block.data_ - kHead)) Head{.size = bytes};
-  return block;
+  void* const start = large ? large_memory(bytes, 0).start : std::malloc(kHead + bytes);
+  return start == nullptr ? Block() : Block(static_cast<std::uint8_t*>(start) + (large ? kLargeHead : kHead), bytes);
+}
+
+Block Block::make_at_least(std::uint64_t size) noexcept {
+  if (size < kLarge || size > kMost) return make(size);
+  const Reaper::Pages pages = large_memory(static_cast<std::size_t>(size), Reaper::kWarm);
+  if (pages.start == nullptr) return {};
+  return {static_cast<std::uint8_t*>(pages.start) + kLargeHead, pages.bytes - kLargeHead};
+}
+
+bool Block::grow(std::uint64_t size) noexcept {
+  if (!alone() || this->size() < kLarge || size < this->size() || size > kMost) return false;
+  const auto bytes = static_cast<std::size_t>(size);
+  const std::size_t had = mapped(this->size());
+  if (const std::size_t wanted = mapped(bytes); wanted != had) {
+    void* const start = grow_pages(data_ - kLargeHead, had, wanted);
+    if (start == nullptr) return false;
+    data_ = static_cast<std::uint8_t*>(start) + kLargeHead;
+  }
+  head_of(data_).size = bytes;
+  return true;
 }
 
 std::size_t Block::size() const noexcept { return data_ == nullptr ? 0 : head_of(data_).size; }

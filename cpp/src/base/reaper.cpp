@@ -138,17 +138,17 @@ void Reaper::unmap_all() noexcept {
   unmapped_.wait(lock, [this] { return current_mapped_ == nullptr; });
 }
 
-void* Reaper::reuse(std::size_t bytes) noexcept {
+Reaper::Pages Reaper::reuse(std::size_t least, std::size_t most) noexcept {
   const std::lock_guard lock(mutex_);
   // No more are warm than these; more wait only while the thread is at work.
   int left = kWarm >> 20;
   for (Waiting** at = &waiting_; *at != nullptr && left-- > 0; at = &(*at)->next) {
-    if ((*at)->bytes != bytes) continue;
-    void* pages = std::exchange(*at, (*at)->next);
-    waiting_bytes_ -= bytes;
-    return pages;
+    if ((*at)->bytes < least || (*at)->bytes > most) continue;
+    Waiting* const found = std::exchange(*at, (*at)->next);
+    waiting_bytes_ -= found->bytes;
+    return {found, found->bytes};
   }
-  return nullptr;
+  return {};
 }
 
 void Reaper::run() noexcept {

@@ -30,6 +30,12 @@ class Reaper {
     std::size_t bytes = 0;
   };
 
+  /// Pages that are the caller's, or none.
+  struct Pages {
+    void* start = nullptr;
+    std::size_t bytes = 0;
+  };
+
   /// Part of what describes mapped addresses: what the thread has to know to give them back.
   struct Mapped {
     void* start = nullptr;
@@ -55,7 +61,9 @@ class Reaper {
   /// Unmaps what waits of those, and returns when all are gone: for who finds no more addresses.
   void unmap_all() noexcept;
   /// Just so many bytes that were taken and are not freed yet, or null. Their contents are undefined.
-  [[nodiscard]] void* reuse(std::size_t bytes) noexcept;
+  [[nodiscard]] void* reuse(std::size_t bytes) noexcept { return reuse(bytes, bytes).start; }
+  /// The latest of these that has `least` to `most` bytes.
+  [[nodiscard]] Pages reuse(std::size_t least, std::size_t most) noexcept;
   /// Takes what map_pages() gave, or what was lent, to be lent: as far as kKeptMax allows, else as take(). `lent` is
   /// what lend() gave of it, 0 for what is no loan; it may have grown since.
   void keep(void* pages, std::size_t bytes, std::size_t lent) noexcept;

@@ -548,6 +548,7 @@ cdef class AsyncCore:
         call.gives = gives
         call.progress = progress
         o.tag = <void*> call
+        o.args_stay = True  # locked by `call`
         o.progress.context = <void*> call
         return call
 
@@ -621,7 +622,6 @@ cdef class AsyncCore:
         get_buffer(data, &call.v, "data")
         call.has_v = True
         call.sent = <uint64_t> call.v.len
-        o.args_stay = PyBytes_CheckExact(data) and PyBytes_CheckExact(key)
         return self.begun(call, sda_write(
             self.c_obj[0], call.key_bytes(), Flat(<const uint8_t*> call.v.buf, <size_t> call.v.len), o, error
         ), error)
@@ -643,7 +643,6 @@ cdef class AsyncCore:
             call.flat.add(value, "value")
             call.keys.append(key)
             call.sent += call.flat.flat[call.flat.count - 1].size
-        o.args_stay = call.flat.view_count == 0
         with nogil:
             c = sda_batch_write(self.c_obj[0], call.flat.flat, <size_t> call.flat.count // 2, o, error)
             outside.back()
@@ -671,7 +670,6 @@ cdef class AsyncCore:
             call.has_target = True
             receiver.context = &call.target
             receiver.allocate = &place_in_buffer
-        o.args_stay = PyBytes_CheckExact(key)
         return self.begun(call, sda_read(self.c_obj[0], call.key_bytes(), receiver, o, error), error)
 
     def batch_read(self, keys, out, timeout, progress):
@@ -694,7 +692,6 @@ cdef class AsyncCore:
         else:
             receiver.context = &call.slot
             receiver.allocate = &place_many
-        o.args_stay = call.flat.view_count == 0
         with nogil:
             c = sda_batch_read(self.c_obj[0], call.flat.flat, <size_t> call.flat.count, receiver, o, error)
             outside.back()
@@ -705,7 +702,6 @@ cdef class AsyncCore:
         cdef Error error
         cdef AsyncCall call = self.new_call("delete", gives_nothing, timeout, None, &o, limit, future)
         call.borrow_key(key)
-        o.args_stay = PyBytes_CheckExact(key)
         return self.begun(call, sda_erase(self.c_obj[0], call.key_bytes(), o, error), error)
 
     def exists(self, key, timeout, CallLimit limit=None, future=None):
@@ -713,14 +709,12 @@ cdef class AsyncCore:
         cdef Error error
         cdef AsyncCall call = self.new_call("exists", gives_flag, timeout, None, &o, limit, future)
         call.borrow_key(key)
-        o.args_stay = PyBytes_CheckExact(key)
         return self.begun(call, sda_exists(self.c_obj[0], call.key_bytes(), o, error), error)
 
     cdef object number(self, str op, Gives gives, int which, object timeout):
         cdef CAsyncCallOptions o
         cdef Error error
         cdef AsyncCall call = self.new_call(op, gives, timeout, None, &o)
-        o.args_stay = True
         return self.begun(call, sda_number(self.c_obj[0], which, o, error), error)
 
     def size(self, timeout):

@@ -79,6 +79,7 @@ cdef class PipelineCore:
         call.op = op
         call.gives = gives
         o.tag = <void*> call
+        o.args_stay = True  # locked by `call`
         o.may_wait = False
         self.calls.add(call)  # before it is started: it may be over at once
         return call
@@ -128,7 +129,6 @@ cdef class PipelineCore:
         call.has_v = True
         k = call.key_bytes()
         v = Flat(<const uint8_t*> call.v.buf, <size_t> call.v.len)
-        o.args_stay = PyBytes_CheckExact(data) and PyBytes_CheckExact(key)
         c = sdp_write(self.c_obj[0], k, v, o, busy, error)
         if c == NULL and busy:
             with nogil:
@@ -154,7 +154,6 @@ cdef class PipelineCore:
         except:  # whatever it is: the call goes, and it is raised again
             self.calls.discard(call)
             raise
-        o.args_stay = call.flat.view_count == 0
         with nogil:
             o.may_wait = True
             c = sdp_batch_write(self.c_obj[0], call.flat.flat, <size_t> call.flat.count // 2, o, busy, error)
@@ -191,7 +190,6 @@ cdef class PipelineCore:
         except:  # whatever it is: the call goes, and it is raised again
             self.calls.discard(call)
             raise
-        o.args_stay = PyBytes_CheckExact(key)
         k = call.key_bytes()
         c = sdp_read(self.c_obj[0], k, receiver, o, busy, error)
         if c == NULL and busy:
@@ -223,7 +221,6 @@ cdef class PipelineCore:
         except:  # whatever it is: the call goes, and it is raised again
             self.calls.discard(call)
             raise
-        o.args_stay = PyBytes_CheckExact(key)
         k = call.key_bytes()
         if exists:
             c = sdp_exists(self.c_obj[0], k, o, busy, error)

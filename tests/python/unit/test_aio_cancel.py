@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import sys
 import threading
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from typing import Any
 
 import pytest
@@ -204,49 +205,114 @@ def test_in_the_middle_of_its_reply(kind: str, out: str) -> None:
     with_client(kind, peer, main)
 
 
-def half_sent(kind: str, data: bytes | bytearray, afterwards: Main) -> FaultPeer:
-    """A large write that is cancelled while the peer does not read."""
+LargeWrite = Callable[[simdrive.AsyncClient, Callable[[int, int], None]], Coroutine[Any, Any, Any]]
+
+
+@contextlib.asynccontextmanager
+async def half_sent(client: simdrive.AsyncClient, deaf: Deaf, write: LargeWrite) -> AsyncIterator[None]:
+    """A large write was cancelled while the peer does not read; afterwards the peer reads again."""
+    asked = asyncio.create_task(client.exists(b"key"))
+    await until(deaf.is_deaf.is_set, what="the peer reads nothing more")
+    others = [asyncio.create_task(client.write(b"before", b"value"))]
+    await turns(5)  # they are on their way
+    seen: list[tuple[int, int]] = []
+    task, raised = begin(write(client, lambda *moved: seen.append(moved)))
+    await until(lambda: bool(seen) and seen[-1][0] > 0, what="a part was sent")
+    await turns(5)
+    assert seen[-1][0] < len(LARGE)
+    others.append(asyncio.create_task(client.write(b"behind", b"value")))
+    await turns(5)
+    await cancel(task)
+    assert outcome_of(raised[0]) == "unknown"
+    yield
+    deaf.listen()
+    assert await asked is False
+    assert await asyncio.gather(*others) == [None, None]
+
+
+LARGE_WRITES: dict[str, LargeWrite] = {
+    "bytes": lambda client, told: client.write(b"large", LARGE, progress=told),
+    "bytearray": lambda client, told: client.write(b"large", bytearray(LARGE), progress=told),
+    "memoryview": lambda client, told: client.write(b"large", memoryview(LARGE), progress=told),
+    "a key that may change": lambda client, told: client.write(bytearray(b"large"), LARGE, progress=told),
+    "batch": lambda client, told: client.batch_write({b"large": bytearray(LARGE)}, progress=told),
+    "stream": lambda client, told: client.write_stream(b"large", [LARGE], progress=told),
+    "stream of known size": lambda client, told: client.write_stream(
+        b"large", io.BytesIO(LARGE), size=len(LARGE), progress=told
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LARGE_WRITES)
+def test_half_sent(kind: str, name: str) -> None:
+    """What was begun is sent to its end; the connection, and what others have on it, stays."""
     deaf = Deaf()
-    peer = FaultPeer(script=[deaf.behaviour])
+
+    async def main(client: simdrive.AsyncClient) -> None:
+        async with half_sent(client, deaf, LARGE_WRITES[name]):
+            pass
+        assert await client.read(b"large") == LARGE
+        assert client._stats()["connections"] == 1
+
+    with_client(kind, FaultPeer(script=[deaf.behaviour]), main)
+
+
+def test_a_buffer_that_is_half_sent(kind: str) -> None:
+    """It is locked until the rest is sent, and then the caller's again."""
+    deaf = Deaf()
+    data = bytearray(LARGE)
+
+    async def main(client: simdrive.AsyncClient) -> None:
+        async with half_sent(client, deaf, lambda _, told: client.write(b"large", data, progress=told)):
+            with pytest.raises(BufferError):
+                data.clear()
+        await until(lambda: client._core.pending == 0, what="the rest is sent")
+        data.clear()
+        assert await client.read(b"large") == LARGE
+
+    with_client(kind, FaultPeer(script=[deaf.behaviour]), main)
+
+
+def test_a_buffer_that_is_half_sent_when_the_client_is_closed(kind: str) -> None:
+    deaf = Deaf()
+    data = bytearray(LARGE)
 
     async def main(client: simdrive.AsyncClient) -> None:
         asked = asyncio.create_task(client.exists(b"key"))
         await until(deaf.is_deaf.is_set, what="the peer reads nothing more")
-        seen: list[tuple[int, int]] = []
-        task, raised = begin(client.write(b"large", data, progress=lambda *moved: seen.append(moved)))
-        await until(lambda: bool(seen) and seen[-1][0] > 0, what="a part was sent")
+        task = asyncio.create_task(client.write(b"large", data))
         await turns(5)
-        assert seen[-1][0] < len(data)
         await cancel(task)
-        assert outcome_of(raised[0]) == "unknown"
+        with pytest.raises(BufferError):
+            data.clear()
+        await client.close(timeout=0)
+        data.clear()
         deaf.listen()
-        assert await asked is False
-        await afterwards(client)
+        with pytest.raises(simdrive.ClosedError):
+            await asked
 
-    with_client(kind, peer, main)
-    return peer
-
-
-def test_half_sent(kind: str) -> None:
-    """Of bytes, which cannot change: what was begun is sent to its end, and the connection stays."""
-
-    async def afterwards(client: simdrive.AsyncClient) -> None:
-        assert await client.read(b"large") == LARGE
-        assert client._stats()["connections"] == 1
-
-    half_sent(kind, LARGE, afterwards)
+    with_client(kind, FaultPeer(script=[deaf.behaviour]), main)
 
 
-def test_half_sent_of_memory_that_may_change(kind: str) -> None:
-    """It is the caller's again at once; the server gets half a request, and the client another connection."""
+def test_a_buffer_that_is_half_sent_when_the_connection_is_lost(kind: str) -> None:
+    deaf = Deaf()
     data = bytearray(LARGE)
 
-    async def afterwards(client: simdrive.AsyncClient) -> None:
+    async def main(client: simdrive.AsyncClient) -> None:
+        asked = asyncio.create_task(client.exists(b"key"))
+        await until(deaf.is_deaf.is_set, what="the peer reads nothing more")
+        task = asyncio.create_task(client.write(b"large", data))
+        await turns(5)
+        await cancel(task)
+        peer.drop_connections()
+        deaf.listen()
+        assert await asked is False
+        await until(lambda: client._core.pending == 0, what="nothing is under way")
         data.clear()
         assert await client.read(b"large") is None
-        assert client._stats()["connections"] == 2
 
-    half_sent(kind, data, afterwards)
+    peer = FaultPeer(script=[deaf.behaviour])
+    with_client(kind, peer, main)
 
 
 def test_while_it_waits_for_room(kind: str) -> None:

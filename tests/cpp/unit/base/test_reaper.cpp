@@ -113,6 +113,24 @@ TEST(Reaper, GivesWhatWaitsToWhoNeedsAsMuch) {
   unmap_pages(second, 2 * kMiB);
 }
 
+TEST(Reaper, GivesTheLatestThatIsLargeEnough) {
+  Reaper reaper(pretend_to_start, 100 * kMiB);
+  void* first = touched_pages(4 * kMiB);
+  void* second = touched_pages(3 * kMiB);
+  reaper.take(first, 4 * kMiB);
+  reaper.take(second, 3 * kMiB);
+  EXPECT_EQ(reaper.reuse(5 * kMiB, 9 * kMiB).start, nullptr);
+  EXPECT_EQ(reaper.reuse(kMiB, 2 * kMiB).start, nullptr);
+  const Reaper::Pages latest = reaper.reuse(kMiB, 9 * kMiB);
+  EXPECT_EQ(latest.start, second);
+  EXPECT_EQ(latest.bytes, 3 * kMiB);
+  EXPECT_EQ(reaper.waiting_bytes(), 4 * kMiB);
+  EXPECT_EQ(reaper.reuse(kMiB, 9 * kMiB).bytes, 4 * kMiB);
+  EXPECT_EQ(reaper.waiting_bytes(), 0U);
+  unmap_pages(first, 4 * kMiB);
+  unmap_pages(second, 3 * kMiB);
+}
+
 TEST(Reaper, LendsWhatItKeeps) {
   Reaper reaper(pretend_to_start, 100 * kMiB);
   void* pages = touched_pages(8 * kMiB);
