@@ -47,13 +47,17 @@ def close_loop(loop: asyncio.AbstractEventLoop) -> None:
         loop.close()
 
 
-def run_in(kind: str, main: Coroutine[Any, Any, T]) -> T:
+def run_in(kind: str, main: Coroutine[Any, Any, T], *, timeout: float | None = None) -> T:
     """Runs `main` in a new loop. Fails where a callback raised, or where a task or an error was left."""
-    loop = new_loop(kind)
+    try:
+        loop = new_loop(kind)
+    except pytest.skip.Exception:
+        main.close()  # else the next test hears that nobody has awaited it
+        raise
     unheard: list[dict[str, Any]] = []
     loop.set_exception_handler(lambda _loop, context: unheard.append(context))
     try:
-        result = loop.run_until_complete(main)
+        result = loop.run_until_complete(main if timeout is None else asyncio.wait_for(main, timeout))
         left = asyncio.all_tasks(loop)
         for task in left:
             task.cancel()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import concurrent.futures
 import threading
 from collections.abc import Iterator
@@ -125,4 +124,4 @@ def test_asyncio(server: RealServer, loop: str) -> None:
                     reads.append(p.read(b"counter"))
             assert [f.result() for f in reads] == [b"%d" % i for i in range(200)]
 
-    run_in(loop, asyncio.wait_for(main(), 60))
+    run_in(loop, main(), timeout=60)
