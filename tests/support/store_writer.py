@@ -7,6 +7,7 @@ killed it knows what must be in the store.
 
 from __future__ import annotations
 
+import os
 import random
 import sys
 from collections.abc import Iterator
@@ -61,14 +62,19 @@ def carry_out(store: simdrive.Store, step: Step, values: Values) -> None:
         store.compact()
 
 
+def say(what: str, number: int) -> None:
+    """In one write, so that a kill leaves a whole line or none, whether or not the output has a buffer."""
+    os.write(1, f"{what} {number}\n".encode())
+
+
 def main(path: str, seed: str, sync: str, largest: str) -> None:
     """Write until killed."""
     with simdrive.Store(path, sync=sync, sync_interval=0.01) as store:
         for number, step in enumerate(steps(int(seed), int(largest))):
             values = values_of(step)
-            print("begin", number, flush=True)
+            say("begin", number)
             carry_out(store, step, values)
-            print("done", number, flush=True)
+            say("done", number)
 
 
 if __name__ == "__main__":
