@@ -322,7 +322,7 @@ class Script:
         with contextlib.suppress(self.native.ConnectionError):
             while time.monotonic() < deadline:
                 client.check_connection()
-                time.sleep(0.02)
+                time.sleep(0.02)  # it tells nobody what it has noticed: asked again until the deadline
             raise SystemExit("the client does not notice that the server is gone")
 
     def await_return(self, client: Any) -> None:
@@ -331,7 +331,7 @@ class Script:
         while time.monotonic() < deadline:
             with contextlib.suppress(self.native.ConnectionError):
                 return client.check_connection()
-            time.sleep(0.02)
+            time.sleep(0.02)  # as above
         return None
 
     def limits(self) -> None:
