@@ -8,43 +8,19 @@
 #include <thread>
 #include <vector>
 
-#include "raw_client.hpp"
-#include "server/service.hpp"
-#include "serving.hpp"
+#include "service_fixture.hpp"
 #include "support/temporary_folder.hpp"
 
-namespace simdrive {
+namespace simdrive::testing_server {
 namespace {
 
 using rpc::Method;
 using rpc::Status;
 using server::Limit;
-using testing_server::connect_to;
-using testing_server::flat;
-using testing_server::HeldBackend;
-using testing_server::key_args;
-using testing_server::LogBook;
-using testing_server::payload_of;
-using testing_server::RawClient;
-using testing_server::value_of;
-using testing_server::view;
-using testing_server::write_args;
 
-class ServerLimitsTest : public testing::Test {
+class ServerLimitsTest : public ServiceFixture {
  protected:
-  void serve(const std::function<void(ServerOptions&)>& change) {
-    ServerOptions options;
-    options.threads = 2;
-    options.log = log_.sink();
-    change(options);
-    service_ = std::make_unique<server::Service>(backend_, options);
-    const Result<void> started = service_->start(options);
-    ASSERT_TRUE(started.ok()) << started.error().detail;
-  }
-  RawClient raw() { return RawClient(service_->port()); }
-  [[nodiscard]] std::uint64_t breaches(Limit limit) const {
-    return service_->status().breaches[static_cast<std::size_t>(limit)];
-  }
+  ServerLimitsTest() : ServiceFixture(2) {}
   void expect_breach(Limit limit) {
     EXPECT_TRUE(log_.wait_for("limit", name_of(limit)).has_value());
     EXPECT_GE(breaches(limit), 1U);
@@ -63,10 +39,6 @@ class ServerLimitsTest : public testing::Test {
     call.insert(call.end(), args.begin(), args.end());
     return frame(static_cast<std::uint32_t>(call.size()), stream, 0, rpc::Kind::open, call);
   }
-
-  LogBook log_;
-  HeldBackend backend_;
-  std::unique_ptr<server::Service> service_;
 };
 
 TEST_F(ServerLimitsTest, AnswersRequestsThatAreTooLong) {
@@ -504,4 +476,4 @@ TEST(LatencyHistogramTest, NamesPercentilesWithinAnEighth) {
 }
 
 }  // namespace
-}  // namespace simdrive
+}  // namespace simdrive::testing_server

@@ -17,16 +17,9 @@
 #include "serving.hpp"
 #include "support/temporary_folder.hpp"
 
-namespace simdrive {
+namespace simdrive::testing_server {
 namespace {
 
-using testing_server::connect_to;
-using testing_server::key_args;
-using testing_server::payload_of;
-using testing_server::RawClient;
-using testing_server::value_of;
-using testing_server::view;
-using testing_server::write_args;
 using testing_store::TemporaryFolder;
 
 enum class Where { memory, file };
@@ -74,7 +67,7 @@ TEST_P(ServerTest, CarriesOutTheNineMethods) {
   EXPECT_TRUE(value_of(c.empty()));
   ASSERT_TRUE(c.write(view("a"), view("one")).ok());
   EXPECT_EQ(value_of(c.file_size()), store_->tail());
-  EXPECT_EQ(testing_server::text(*value_of(c.read(view("a")))), "one");
+  EXPECT_EQ(text(*value_of(c.read(view("a")))), "one");
   EXPECT_FALSE(value_of(c.read(view("b"))).has_value());
   EXPECT_TRUE(value_of(c.exists(view("a"))));
   EXPECT_FALSE(value_of(c.exists(view("b"))));
@@ -85,9 +78,9 @@ TEST_P(ServerTest, CarriesOutTheNineMethods) {
   const std::vector<BytesView> keys = {view("c"), view("missing"), view("b"), view("c")};
   const auto values = value_of(c.batch_read(keys));
   ASSERT_EQ(values.size(), 4U);
-  EXPECT_EQ(testing_server::text(*values[0]), "three");
+  EXPECT_EQ(text(*values[0]), "three");
   EXPECT_FALSE(values[1].has_value());
-  EXPECT_EQ(testing_server::text(*values[2]), "2");
+  EXPECT_EQ(text(*values[2]), "2");
   EXPECT_EQ(values[3], values[0]);
   ASSERT_TRUE(c.erase(view("c")).ok());
   EXPECT_FALSE(value_of(c.exists(view("c"))));
@@ -98,7 +91,7 @@ TEST_P(ServerTest, CarriesOutTheNineMethods) {
 TEST_P(ServerTest, TakesWhatTheExistingServersTake) {
   Client& c = *client_;
   ASSERT_TRUE(c.write(view(""), view("empty key")).ok());
-  EXPECT_EQ(testing_server::text(*value_of(c.read(view("")))), "empty key");
+  EXPECT_EQ(text(*value_of(c.read(view("")))), "empty key");
   ASSERT_TRUE(c.write(view("zeros"), Bytes{0, 0}).ok());
   EXPECT_EQ(*value_of(c.read(view("zeros"))), (Bytes{0, 0}));
   EXPECT_TRUE(c.batch_write({}).ok());
@@ -210,4 +203,4 @@ TEST_P(ServerTest, ServesManyThreads) {
 }
 
 }  // namespace
-}  // namespace simdrive
+}  // namespace simdrive::testing_server

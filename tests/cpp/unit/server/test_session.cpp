@@ -12,10 +12,8 @@
 #include "net/server_end.hpp"
 #include "serving.hpp"
 
-namespace simdrive {
+namespace simdrive::testing_server {
 namespace {
-
-using testing_server::HeldBackend;
 
 class Surroundings final : public server::Shared {
  public:
@@ -124,4 +122,4 @@ TEST_F(SessionTest, SlowServersKeepTheirLimitsToo) {
 }
 
 }  // namespace
-}  // namespace simdrive
+}  // namespace simdrive::testing_server

@@ -17,19 +17,11 @@
 #include "support/failing_files.hpp"
 #include "support/temporary_folder.hpp"
 
-namespace simdrive {
+namespace simdrive::testing_server {
 namespace {
 
 using rpc::Method;
 using rpc::Status;
-using testing_server::connect_to;
-using testing_server::flat;
-using testing_server::key_args;
-using testing_server::payload_of;
-using testing_server::RawClient;
-using testing_server::value_of;
-using testing_server::view;
-using testing_server::write_args;
 
 /// A stream into a store that goes on when it is told to: the store takes no other write meanwhile.
 class HeldStream {
@@ -105,7 +97,7 @@ TEST(StoreInUseTest, ReadsWaitForNoWriteOfOthers) {
 
   const std::string wire = "auto";
   Client reader = connect_to(server.url(), wire, [](Options& o) { o.timeout = 20; });
-  EXPECT_EQ(testing_server::text(*value_of(reader.read(view("k")))), "value");
+  EXPECT_EQ(text(*value_of(reader.read(view("k")))), "value");
   EXPECT_TRUE(*value_of(reader.read(view("large"))) == large);  // checked by another thread
   EXPECT_TRUE(value_of(reader.exists(view("gone"))));
   EXPECT_FALSE(value_of(reader.exists(view("q"))));
@@ -122,7 +114,7 @@ TEST(StoreInUseTest, ReadsWaitForNoWriteOfOthers) {
     ASSERT_TRUE(after.has_value()) << i;
     EXPECT_EQ(after->request_id, 2U);
     if (i == 0) {
-      EXPECT_EQ(testing_server::text(*value_of(codec::decode_read_response(after->body))), "1");
+      EXPECT_EQ(text(*value_of(codec::decode_read_response(after->body))), "1");
     } else {
       EXPECT_EQ(value_of(codec::decode_bool_response(after->body)), i != 1) << i;
     }
@@ -161,4 +153,4 @@ TEST(StoreInUseTest, AClosedStoreIsNotServed) {
 }
 
 }  // namespace
-}  // namespace simdrive
+}  // namespace simdrive::testing_server
