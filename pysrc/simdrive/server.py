@@ -80,7 +80,7 @@ class ServerLimits:
         stall_timeout: see there.
         max_connections: at once. Beyond it: HTTP 503.
         reserved_descriptors: left to the rest of the process.
-        handshake_timeout: from the first byte to the upgrade. Beyond it: closed.
+        handshake_timeout: from the connection to its upgrade. Beyond it: closed.
         max_header_bytes: of the HTTP request. Beyond it: HTTP 431.
         max_headers: of the HTTP request. Beyond it: HTTP 431.
         ping_interval: a client is pinged after this much silence.

@@ -43,7 +43,7 @@ struct ServerLimits {
   /// HTTP 503 beyond it. So many descriptors are left to the rest of the process.
   std::uint32_t max_connections = 1024;
   std::uint32_t reserved_descriptors = 32;
-  /// From the first byte to the upgrade: closed. Header bytes and headers: HTTP 431.
+  /// From the connection to its upgrade: closed. Header bytes and headers: HTTP 431.
   double handshake_timeout = 5.0;
   std::uint32_t max_header_bytes = 16 << 10;
   std::uint32_t max_headers = 64;

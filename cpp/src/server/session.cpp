@@ -41,6 +41,7 @@ constexpr std::chrono::seconds kLinger{2};
 // The same while the server stops: a client that is idle need not look at what comes until its next call.
 constexpr std::chrono::milliseconds kDrainLinger{250};
 constexpr std::uint16_t kTooBig = 1009;
+constexpr unsigned kTooManyHeaders = 431;
 // A longer time between two looks at the clock: the process was stopped, or the machine suspended.
 constexpr std::chrono::seconds kPause{2};
 
@@ -243,9 +244,7 @@ net::HttpAnswer Session::http(const net::HttpRequest& request) {
     } else if (no_room_ == NoRoom::descriptors) {
       breach(Limit::descriptors, "refused: no more descriptors are left than reserved_descriptors");
     } else if (shared_.log.on()) {
-      std::string text = "HTTP " + std::to_string(decision.answer.status) + ": " + decision.answer.body;
-      text.pop_back();  // its line break
-      shared_.log.write(LogLevel::info, "refused", text, peer_);
+      shared_.log.write(LogLevel::info, "refused", decision.answer.summary(), peer_);
     }
   }
   return std::move(decision.answer);
@@ -278,10 +277,14 @@ void Session::ended(Error error) {
     breach(socket_.close_code() == kTooBig ? Limit::message : Limit::protocol, error.detail);
     host_.metrics.cut.add();
   } else if (error.code == Errc::handshake_failed && !http_answered_) {
-    // The socket has answered by itself: no HTTP, or too much of it.
+    // The socket has answered by itself: what came is no HTTP, too much of it, or asks for no WebSocket.
     http_answered_ = true;
     host_.metrics.refused.add();
-    breach(Limit::headers, error.detail);
+    if (socket_.http_status() == kTooManyHeaders) {
+      breach(Limit::headers, error.detail);
+    } else if (shared_.log.on()) {
+      shared_.log.write(LogLevel::info, "refused", error.detail, peer_);
+    }
   } else if (shared_.log.on()) {
     shared_.log.write(LogLevel::debug, "closed", error.detail, peer_);
   }

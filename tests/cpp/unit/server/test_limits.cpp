@@ -477,3 +477,24 @@ TEST(LatencyHistogramTest, NamesPercentilesWithinAnEighth) {
 
 }  // namespace
 }  // namespace simdrive::testing_server
+TEST_F(ServerLimitsTest, TakesOrdinaryRefusalsForNoBreach) {
+  serve([](ServerOptions&) {});
+  const std::string local = "Host: localhost\r\n";
+  const std::string old = local +
+                          "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+                          "Sec-WebSocket-Version: 8\r\n";
+  const std::string refused[][2] = {
+      {local, "426"}, {old, "426"}, {"", "400"}, {local + "Content-Length: 5\r\n", "413"}};
+  for (const auto& [headers, status] : refused) {
+    EXPECT_EQ(raw().http("/ws", headers).substr(9, 3), status) << headers;
+    EXPECT_TRUE(log_.wait_for("refused", "HTTP " + status + ": ").has_value()) << headers;
+  }
+  EXPECT_TRUE(log_.wait_for_count("refused", 4));
+  EXPECT_EQ(service_->status().stats.refused, 4U);
+  EXPECT_EQ(log_.count("limit"), 0U);
+  EXPECT_EQ(breaches(Limit::headers), 0U);
+  EXPECT_TRUE(raw().http("/ws", "X: " + std::string(17'000, 'x') + "\r\n").starts_with("HTTP/1.1 431"));
+  EXPECT_TRUE(log_.wait_for("limit", "headers: HTTP 431: the head of the request is too long").has_value());
+  EXPECT_EQ(breaches(Limit::headers), 1U);
+}
+
