@@ -336,12 +336,12 @@ void Session::carry_out(Request request) {
   Answer& answer = host_.answer;
   if (!request.refused.empty()) {
     std::string text(request.refused);
-    if (text.find("limit") != std::string::npos) {
+    const bool over_limit = text.find("limit") != std::string::npos;
+    if (over_limit) {
       text += ", " + std::to_string(shared_.limits.max_request) + " bytes (its option max_request)";
-      breach(Limit::request, text);
     }
-    answer.clear();
-    answer.fail(text);
+    Calls::turn_down(call, request.args, text, answer);
+    answer.over_limit = over_limit;
     return reply(request, call, answer, nullptr);
   }
   if (takes_long(call, request.args, shared_.backend)) return hand_over(std::move(request), call, true);

@@ -53,7 +53,8 @@ TEST_F(ServerLimitsTest, AnswersRequestsThatAreTooLong) {
   ASSERT_TRUE(reply.has_value());
   EXPECT_EQ(reply->status, Status::system_error);
   EXPECT_EQ(reply->text(),
-            "the arguments are longer than the server's limit for one request, 100000 bytes (its option max_request)");
+            "write, key 6b: the arguments are longer than the server's limit for one request, 100000 bytes (its option "
+            "max_request)");
   expect_breach(Limit::request);
 
   std::vector<BytesView> keys(11, view("k"));
@@ -62,16 +63,56 @@ TEST_F(ServerLimitsTest, AnswersRequestsThatAreTooLong) {
   client.request(Method::batch_read, 2, flat(args));
   reply = client.reply();
   ASSERT_TRUE(reply.has_value());
-  EXPECT_EQ(reply->text(), "the batch has more than 10 items, the server's limit for one");
+  EXPECT_EQ(reply->text(), "batch_read, 11 keys: the batch has more than 10 items, the server's limit for one");
   EXPECT_EQ(breaches(Limit::request), 2U);
   RawClient other = raw();
   other.upgrade();
   other.request(Method::batch_read, 1, flat(args));
   EXPECT_EQ(other.reply()->status, Status::system_error);
-  EXPECT_TRUE(log_.wait_for("limit", "request: the batch has more than 10 items"));
+  EXPECT_TRUE(log_.wait_for("limit", "request: batch_read, 11 keys: the batch has more than 10 items"));
 
   client.request(Method::exists, 3, key_args(view("k")));
   EXPECT_EQ(client.reply()->status, Status::success);
+}
+
+// As far as it shows in the beginning of the arguments.
+TEST_F(ServerLimitsTest, NamesOperationAndKeyOfRequestsThatAreTooLong) {
+  serve([](ServerOptions& o) {
+    o.limits.max_request = 1000;
+    o.limits.max_batch_items = 10;
+  });
+  RawClient client = raw();
+  client.upgrade();
+  std::uint32_t id = 0;
+  const auto said = [&](Method method, BytesView args) {
+    client.request(method, ++id, args);
+    const auto reply = client.reply();
+    return reply && reply->status == Status::system_error ? reply->text() : "no error";
+  };
+  const auto too_long = [](const std::string& named) {
+    return named +
+           "the arguments are longer than the server's limit for one request, 1000 bytes (its option max_request)";
+  };
+  EXPECT_EQ(said(Method::write, write_args(view("0123456789abcdef and more"), payload_of(70'000))),
+            too_long("write, key 30313233343536373839616263646566... (25 bytes): "));
+  EXPECT_EQ(said(Method::write, write_args({}, payload_of(70'000))), too_long("write, the empty key: "));
+  // Equal bytes come packed.
+  EXPECT_EQ(said(Method::write, write_args(Bytes(40, 0x61), payload_of(2000))),
+            too_long("write, key 61616161616161616161616161616161... (40 bytes): "));
+  EXPECT_EQ(said(Method::read, key_args(payload_of(100'000))), too_long("read: "));  // too long a key to be at hand
+  EXPECT_EQ(said(static_cast<Method>(12345), Bytes(2000)), too_long(""));
+  Gather batch;
+  const Bytes payload = payload_of(500);
+  codec::encode_batch_write_request(std::vector<KeyValue>(5, {view("k"), payload}), batch);
+  EXPECT_EQ(said(Method::batch_write, flat(batch)), too_long("batch_write, 5 entries: "));
+  Gather many;
+  codec::encode_batch_write_request(std::vector<KeyValue>(11, {view("k"), view("v")}), many);
+  EXPECT_EQ(said(Method::batch_write, flat(many)),
+            "batch_write, 11 entries: the batch has more than 10 items, the server's limit for one");
+  // It stands for more than it is.
+  EXPECT_EQ(said(Method::write, write_args(view("ab"), Bytes(5000))),
+            "write, key 6162: the request stands for more than 1000 bytes, the server's limit for one");
+  EXPECT_EQ(breaches(Limit::request), 8U);
 }
 
 TEST_F(ServerLimitsTest, EndsConnectionsWithTheFittingCode) {
@@ -447,6 +488,27 @@ TEST(ServerOptionsTest, AreChecked) {
             }),
             Errc{});
   EXPECT_EQ(code([](ServerOptions& o) { o.host = ""; }), Errc::configuration);
+TEST_F(ServerLimitsTest, TakesOrdinaryRefusalsForNoBreach) {
+  serve([](ServerOptions&) {});
+  const std::string local = "Host: localhost\r\n";
+  const std::string old = local +
+                          "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+                          "Sec-WebSocket-Version: 8\r\n";
+  const std::string refused[][2] = {
+      {local, "426"}, {old, "426"}, {"", "400"}, {local + "Content-Length: 5\r\n", "413"}};
+  for (const auto& [headers, status] : refused) {
+    EXPECT_EQ(raw().http("/ws", headers).substr(9, 3), status) << headers;
+    EXPECT_TRUE(log_.wait_for("refused", "HTTP " + status + ": ").has_value()) << headers;
+  }
+  EXPECT_TRUE(log_.wait_for_count("refused", 4));
+  EXPECT_EQ(service_->status().stats.refused, 4U);
+  EXPECT_EQ(log_.count("limit"), 0U);
+  EXPECT_EQ(breaches(Limit::headers), 0U);
+  EXPECT_TRUE(raw().http("/ws", "X: " + std::string(17'000, 'x') + "\r\n").starts_with("HTTP/1.1 431"));
+  EXPECT_TRUE(log_.wait_for("limit", "headers: HTTP 431: the head of the request is too long").has_value());
+  EXPECT_EQ(breaches(Limit::headers), 1U);
+}
+
   EXPECT_EQ(code([](ServerOptions& o) { o.path = "ws"; }), Errc::configuration);
   EXPECT_EQ(code([](ServerOptions& o) { o.threads = 1000; }), Errc::configuration);
   EXPECT_EQ(code([](ServerOptions& o) { o.limits.max_frame = 0; }), Errc::configuration);
@@ -477,24 +539,3 @@ TEST(LatencyHistogramTest, NamesPercentilesWithinAnEighth) {
 
 }  // namespace
 }  // namespace simdrive::testing_server
-TEST_F(ServerLimitsTest, TakesOrdinaryRefusalsForNoBreach) {
-  serve([](ServerOptions&) {});
-  const std::string local = "Host: localhost\r\n";
-  const std::string old = local +
-                          "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-                          "Sec-WebSocket-Version: 8\r\n";
-  const std::string refused[][2] = {
-      {local, "426"}, {old, "426"}, {"", "400"}, {local + "Content-Length: 5\r\n", "413"}};
-  for (const auto& [headers, status] : refused) {
-    EXPECT_EQ(raw().http("/ws", headers).substr(9, 3), status) << headers;
-    EXPECT_TRUE(log_.wait_for("refused", "HTTP " + status + ": ").has_value()) << headers;
-  }
-  EXPECT_TRUE(log_.wait_for_count("refused", 4));
-  EXPECT_EQ(service_->status().stats.refused, 4U);
-  EXPECT_EQ(log_.count("limit"), 0U);
-  EXPECT_EQ(breaches(Limit::headers), 0U);
-  EXPECT_TRUE(raw().http("/ws", "X: " + std::string(17'000, 'x') + "\r\n").starts_with("HTTP/1.1 431"));
-  EXPECT_TRUE(log_.wait_for("limit", "headers: HTTP 431: the head of the request is too long").has_value());
-  EXPECT_EQ(breaches(Limit::headers), 1U);
-}
-
