@@ -75,9 +75,10 @@ class ServerLimits:
         max_streams: requests begun and not ended on one connection. Beyond it: Close 1008.
         max_early_bytes: of frames that came before their turn on one connection. Beyond it: Close 1002.
         max_idle_frames: frames without a request among them. Beyond it: Close 1008.
-        reply_queue_soft: replies that wait for one client; beyond it its requests are not read on.
-        reply_queue_hard: and beyond this, or when no byte was taken for `stall_timeout`: Close 1013.
-        stall_timeout: see there.
+        reply_queue_soft: replies that wait for one client. Beyond it: its requests are not read on, nor carried out.
+        reply_queue_hard: the same. Beyond it: cut. Must not be less, and more than 1.2 MiB more is never made: equal to
+            `reply_queue_soft`, it cuts clients that take nothing before `stall_timeout` does.
+        stall_timeout: without a byte of a waiting reply taken. Beyond it: cut.
         max_connections: at once. Beyond it: HTTP 503.
         reserved_descriptors: left to the rest of the process.
         handshake_timeout: from the connection to its upgrade. Beyond it: closed.

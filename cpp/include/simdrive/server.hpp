@@ -35,9 +35,10 @@ struct ServerLimits {
   std::uint64_t max_early_bytes = std::uint64_t{1} << 20;
   /// Frames without a request among them: Close 1008.
   std::uint64_t max_idle_frames = 100'000;
-  /// Replies that wait for one client: its requests are not read on.
+  /// Replies that wait for one client: its requests are not read on, nor carried out.
   std::uint64_t reply_queue_soft = std::uint64_t{16} << 20;
-  /// More than this, or no byte taken for `stall_timeout`: Close 1013, and cut.
+  /// More than this, or no byte taken for `stall_timeout`: cut. Not below `reply_queue_soft`, beyond which no more
+  /// comes than a short reply and pongs, 1.2 MiB at most: where they are closer than that, it cuts without waiting.
   std::uint64_t reply_queue_hard = std::uint64_t{64} << 20;
   double stall_timeout = 10.0;
   /// HTTP 503 beyond it. So many descriptors are left to the rest of the process.

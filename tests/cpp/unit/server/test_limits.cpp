@@ -294,6 +294,50 @@ TEST_F(ServerLimitsTest, CutsClientsThatTakeNoReplies) {
   EXPECT_EQ(breaches(Limit::stall), 2U);
 }
 
+// No more is made than reply_queue_soft, a reply and what pings are answered with: the other limit counts where it is
+// about the same.
+TEST_F(ServerLimitsTest, CutsAtOnceWhoIsTooFarBehind) {
+  serve([](ServerOptions& o) {
+    o.limits.reply_queue_soft = 1 << 20;
+    o.limits.reply_queue_hard = 1 << 20;
+    o.limits.stall_timeout = 3600;
+  });
+  ASSERT_TRUE(backend_.write(view("k"), payload_of(60'000)).ok());
+  RawClient client = raw();
+  client.upgrade();
+  std::string all;
+  for (std::uint32_t i = 1; i <= 1000; ++i) all += RawClient::request_text(Method::read, i, key_args(view("k")));
+  std::thread sender([&] { client.try_send(all); });
+  EXPECT_TRUE(log_.wait_for("limit", "replies: more replies wait than reply_queue_hard allows"));
+  sender.join();
+  EXPECT_TRUE(client.ends());
+  EXPECT_EQ(breaches(Limit::replies), 1U);
+  EXPECT_EQ(breaches(Limit::stall), 0U);
+  EXPECT_EQ(service_->status().stats.cut, 1U);
+}
+
+TEST_F(ServerLimitsTest, HoldsBackRatherThanCutWhereThereIsRoom) {
+  serve([](ServerOptions& o) {
+    o.limits.reply_queue_soft = 1 << 20;
+    o.limits.reply_queue_hard = 3 << 20;
+    o.limits.stall_timeout = 3600;
+  });
+  constexpr std::uint32_t kReplies = 1000;
+  ASSERT_TRUE(backend_.write(view("k"), payload_of(60'000)).ok());
+  RawClient client = raw();
+  client.upgrade();
+  std::string all;
+  for (std::uint32_t i = 1; i <= kReplies; ++i) all += RawClient::request_text(Method::read, i, key_args(view("k")));
+  for (int i = 0; i < 1000; ++i) all += testing_net::frame_text({.opcode = 9, .payload = std::string(125, 'p')});
+  client.send(all);
+  for (std::uint32_t i = 1; i <= kReplies; ++i) {
+    const auto reply = client.reply();
+    ASSERT_TRUE(reply.has_value()) << i;
+    EXPECT_EQ(reply->request_id, i);
+  }
+  EXPECT_EQ(service_->status().stats.cut, 0U);
+}
+
 TEST_F(ServerLimitsTest, PingsAndCutsTheSilent) {
   serve([](ServerOptions& o) {
     o.limits.ping_interval = 0.3;
@@ -444,6 +488,27 @@ TEST_F(ServerLimitsTest, LetsOnlyInWhoMayCome) {
   EXPECT_GE(service_->status().stats.refused, 15U);
 }
 
+TEST_F(ServerLimitsTest, TakesOrdinaryRefusalsForNoBreach) {
+  serve([](ServerOptions&) {});
+  const std::string local = "Host: localhost\r\n";
+  const std::string old = local +
+                          "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+                          "Sec-WebSocket-Version: 8\r\n";
+  const std::string refused[][2] = {
+      {local, "426"}, {old, "426"}, {"", "400"}, {local + "Content-Length: 5\r\n", "413"}};
+  for (const auto& [headers, status] : refused) {
+    EXPECT_EQ(raw().http("/ws", headers).substr(9, 3), status) << headers;
+    EXPECT_TRUE(log_.wait_for("refused", "HTTP " + status + ": ").has_value()) << headers;
+  }
+  EXPECT_TRUE(log_.wait_for_count("refused", 4));
+  EXPECT_EQ(service_->status().stats.refused, 4U);
+  EXPECT_EQ(log_.count("limit"), 0U);
+  EXPECT_EQ(breaches(Limit::headers), 0U);
+  EXPECT_TRUE(raw().http("/ws", "X: " + std::string(17'000, 'x') + "\r\n").starts_with("HTTP/1.1 431"));
+  EXPECT_TRUE(log_.wait_for("limit", "headers: HTTP 431: the head of the request is too long").has_value());
+  EXPECT_EQ(breaches(Limit::headers), 1U);
+}
+
 TEST_F(ServerLimitsTest, TellsHowItIs) {
   serve([](ServerOptions&) {});
   Client client = connect_to(service_->url());
@@ -488,27 +553,6 @@ TEST(ServerOptionsTest, AreChecked) {
             }),
             Errc{});
   EXPECT_EQ(code([](ServerOptions& o) { o.host = ""; }), Errc::configuration);
-TEST_F(ServerLimitsTest, TakesOrdinaryRefusalsForNoBreach) {
-  serve([](ServerOptions&) {});
-  const std::string local = "Host: localhost\r\n";
-  const std::string old = local +
-                          "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-                          "Sec-WebSocket-Version: 8\r\n";
-  const std::string refused[][2] = {
-      {local, "426"}, {old, "426"}, {"", "400"}, {local + "Content-Length: 5\r\n", "413"}};
-  for (const auto& [headers, status] : refused) {
-    EXPECT_EQ(raw().http("/ws", headers).substr(9, 3), status) << headers;
-    EXPECT_TRUE(log_.wait_for("refused", "HTTP " + status + ": ").has_value()) << headers;
-  }
-  EXPECT_TRUE(log_.wait_for_count("refused", 4));
-  EXPECT_EQ(service_->status().stats.refused, 4U);
-  EXPECT_EQ(log_.count("limit"), 0U);
-  EXPECT_EQ(breaches(Limit::headers), 0U);
-  EXPECT_TRUE(raw().http("/ws", "X: " + std::string(17'000, 'x') + "\r\n").starts_with("HTTP/1.1 431"));
-  EXPECT_TRUE(log_.wait_for("limit", "headers: HTTP 431: the head of the request is too long").has_value());
-  EXPECT_EQ(breaches(Limit::headers), 1U);
-}
-
   EXPECT_EQ(code([](ServerOptions& o) { o.path = "ws"; }), Errc::configuration);
   EXPECT_EQ(code([](ServerOptions& o) { o.threads = 1000; }), Errc::configuration);
   EXPECT_EQ(code([](ServerOptions& o) { o.limits.max_frame = 0; }), Errc::configuration);
