@@ -197,7 +197,7 @@ class ServerStats:
         bytes_received: HTTP and WebSocket included.
         bytes_sent: the same.
         entries: live keys of the store.
-        file_size: bytes of the store's file.
+        file_size: bytes of the file that the store has, also once its path leads elsewhere.
         uptime: seconds since the start.
         latency_p50: seconds from the last byte of a request to its reply's being ready, lately: half took less.
         latency_p99: 99 of 100 took less.

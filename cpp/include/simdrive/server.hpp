@@ -101,7 +101,7 @@ struct ServerStats {
   std::uint64_t bytes_received = 0;
   std::uint64_t bytes_sent = 0;
   std::uint64_t entries = 0;
-  std::uint64_t file_size = 0;
+  std::uint64_t file_size = 0;  ///< of the file that the store has, also once its path leads elsewhere
   double uptime = 0;
   double latency_p50 = 0;  ///< seconds from the last byte of a request to its reply's being ready, of the last minute
   double latency_p99 = 0;

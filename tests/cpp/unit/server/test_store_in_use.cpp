@@ -4,6 +4,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -143,6 +144,28 @@ TEST(StoreInUseTest, AFailedSyncLeavesOpenWhetherTheWriteStays) {
   EXPECT_EQ(refused.error().outcome, Outcome::not_applied) << refused.error().detail;
   EXPECT_FALSE(value_of(client.exists(view("other"))));
 }
+
+#ifndef _WIN32
+TEST(StoreInUseTest, ItsStatusIsOfTheFileThatItHas) {
+  const testing_store::TemporaryFolder folder;
+  const std::string path = folder.file("store.bin");
+  Store store = value_of(Store::open(path));
+  Server server = value_of(Server::start(store));
+  ASSERT_TRUE(store.write(view("k"), view("v")).ok());
+  EXPECT_EQ(server.stats().file_size, value_of(store.file_size()));
+  ASSERT_TRUE(std::filesystem::remove(path));
+  ASSERT_TRUE(store.write(view("other"), view("v")).ok());
+  EXPECT_EQ(server.stats().file_size, store.tail());
+  EXPECT_GT(store.tail(), 0U);
+  // The call is for the file at the path, as it is of the existing servers.
+  Client client = connect_to(server.url());
+  const auto size = client.file_size();
+  ASSERT_FALSE(size.ok());
+  EXPECT_EQ(size.error().code, Errc::server_error);
+  ASSERT_TRUE(store.close().ok());
+  EXPECT_EQ(server.stats().file_size, 0U);
+}
+#endif
 
 TEST(StoreInUseTest, AClosedStoreIsNotServed) {
   Store store = value_of(Store::memory());
