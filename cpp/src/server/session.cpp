@@ -217,6 +217,9 @@ bool Session::wants_turn() const noexcept {
 
 net::HttpAnswer Session::http(const net::HttpRequest& request) {
   Decision decision = decide(shared_.gate, request);
+  for (const auto& [name, value] : request.headers) {
+    if (name == rpc::kWireHeader && value == rpc::name_of(rpc::Dialect::d21)) preferred_ = rpc::Dialect::d21;
+  }
   const bool stopping = shared_.draining.load(std::memory_order_relaxed);
   switch (decision.route) {
     case Route::upgrade:
@@ -251,7 +254,7 @@ net::HttpAnswer Session::http(const net::HttpRequest& request) {
 }
 
 void Session::opened() {
-  detector_.emplace(shared_.preferred);
+  detector_.emplace(preferred_);
   last_sign_ = now_;
   if (shared_.log.on()) shared_.log.write(LogLevel::debug, "connected", "a WebSocket is open", peer_);
 }

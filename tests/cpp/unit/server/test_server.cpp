@@ -3,8 +3,6 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
-#include <filesystem>
-#include <memory>
 #include <optional>
 #include <string>
 #include <thread>
@@ -12,8 +10,6 @@
 #include <vector>
 
 #include "raw_client.hpp"
-#include "server/service.hpp"
-#include "server/store_backend.hpp"
 #include "serving.hpp"
 #include "support/temporary_folder.hpp"
 
@@ -32,26 +28,17 @@ class ServerTest : public testing::TestWithParam<std::tuple<Where, std::string>>
                                                             : value_of(Store::open(folder_.file("store.bin"))));
     ServerOptions options;
     options.threads = 2;
-    if (std::get<1>(GetParam()) == "d13") {
-      server_.emplace(value_of(Server::start(*store_, options)));
-    } else {
-      // A client of ours finds out what a server prefers and keeps to that.
-      backend_.emplace(*store_);
-      service_ = std::make_unique<server::Service>(*backend_, options);
-      service_->preferred = rpc::Dialect::d21;
-      ASSERT_TRUE(service_->start(options).ok());
-    }
+    server_.emplace(value_of(Server::start(*store_, options)));
     client_.emplace(connect_to(url(), std::get<1>(GetParam())));
+    EXPECT_EQ(value_of(client_->server_info()).dialect, std::get<1>(GetParam()));
   }
-  [[nodiscard]] std::string url() const { return server_ ? server_->url() : service_->url(); }
-  [[nodiscard]] std::uint16_t port() const { return server_ ? server_->port() : service_->port(); }
-  [[nodiscard]] ServerStats stats() const { return server_ ? server_->stats() : service_->status().stats; }
+  [[nodiscard]] std::string url() const { return server_->url(); }
+  [[nodiscard]] std::uint16_t port() const { return server_->port(); }
+  [[nodiscard]] ServerStats stats() const { return server_->stats(); }
 
   TemporaryFolder folder_;
   std::optional<Store> store_;
   std::optional<Server> server_;
-  std::optional<server::StoreBackend> backend_;
-  std::unique_ptr<server::Service> service_;
   std::optional<Client> client_;
 };
 
