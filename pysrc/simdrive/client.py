@@ -58,7 +58,8 @@ class Options:
         max_inflight_bytes: request bytes at once on the connection.
         ping_interval: an idle connection is pinged after this much silence.
         ping_timeout: and dropped after this much.
-        wire: the frame dialect, ``"auto"``, ``"d13"`` or ``"d21"``.
+        wire: the frame dialect, ``"auto"``, ``"d13"`` or ``"d21"``. Where the server speaks both, ``"auto"`` is
+            ``"d13"``.
         retry: what is tried again, and the waits between connections: :class:`simdrive.Retry`.
         reconnect_spread: the longest random first wait before a reconnect after the server ended the connection, so
             that the clients of a restarted server do not come back in one moment.

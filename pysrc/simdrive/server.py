@@ -75,12 +75,13 @@ class ServerLimits:
         max_streams: requests begun and not ended on one connection. Beyond it: Close 1008.
         max_early_bytes: of frames that came before their turn on one connection. Beyond it: Close 1002.
         max_idle_frames: frames without a request among them. Beyond it: Close 1008.
-        reply_queue_soft: replies that wait for one client; beyond it its requests are not read on.
-        reply_queue_hard: and beyond this, or when no byte was taken for `stall_timeout`: Close 1013.
-        stall_timeout: see there.
+        reply_queue_soft: replies that wait for one client. Beyond it: its requests are not read on, nor carried out.
+        reply_queue_hard: the same. Beyond it: cut. Must not be less, and more than 1.2 MiB more is never made: equal to
+            `reply_queue_soft`, it cuts clients that take nothing before `stall_timeout` does.
+        stall_timeout: without a byte of a waiting reply taken. Beyond it: cut.
         max_connections: at once. Beyond it: HTTP 503.
         reserved_descriptors: left to the rest of the process.
-        handshake_timeout: from the first byte to the upgrade. Beyond it: closed.
+        handshake_timeout: from the connection to its upgrade. Beyond it: closed.
         max_header_bytes: of the HTTP request. Beyond it: HTTP 431.
         max_headers: of the HTTP request. Beyond it: HTTP 431.
         ping_interval: a client is pinged after this much silence.
@@ -196,7 +197,7 @@ class ServerStats:
         bytes_received: HTTP and WebSocket included.
         bytes_sent: the same.
         entries: live keys of the store.
-        file_size: bytes of the store's file.
+        file_size: bytes of the file that the store has, also once its path leads elsewhere.
         uptime: seconds since the start.
         latency_p50: seconds from the last byte of a request to its reply's being ready, lately: half took less.
         latency_p99: 99 of 100 took less.

@@ -66,7 +66,8 @@ struct Options {
   std::uint64_t max_key_size = std::uint64_t{1} << 20;
   std::uint32_t max_inflight = 1024;
   std::uint64_t max_inflight_bytes = std::uint64_t{256} << 20;
-  /// "auto", "d13" or "d21": the frame dialect that the server must speak.
+  /// "auto", "d13" or "d21": the frame dialect that the server must speak. One that speaks both (ours) takes "auto" for
+  /// "d13".
   std::string wire = "auto";
   Retry retry{};
   /// Longest random wait before the first reconnect after the server ended the connection: its other clients lost

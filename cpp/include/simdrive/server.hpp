@@ -35,15 +35,16 @@ struct ServerLimits {
   std::uint64_t max_early_bytes = std::uint64_t{1} << 20;
   /// Frames without a request among them: Close 1008.
   std::uint64_t max_idle_frames = 100'000;
-  /// Replies that wait for one client: its requests are not read on.
+  /// Replies that wait for one client: its requests are not read on, nor carried out.
   std::uint64_t reply_queue_soft = std::uint64_t{16} << 20;
-  /// More than this, or no byte taken for `stall_timeout`: Close 1013, and cut.
+  /// More than this, or no byte taken for `stall_timeout`: cut. Not below `reply_queue_soft`, beyond which no more
+  /// comes than a short reply and pongs, 1.2 MiB at most: where they are closer than that, it cuts without waiting.
   std::uint64_t reply_queue_hard = std::uint64_t{64} << 20;
   double stall_timeout = 10.0;
   /// HTTP 503 beyond it. So many descriptors are left to the rest of the process.
   std::uint32_t max_connections = 1024;
   std::uint32_t reserved_descriptors = 32;
-  /// From the first byte to the upgrade: closed. Header bytes and headers: HTTP 431.
+  /// From the connection to its upgrade: closed. Header bytes and headers: HTTP 431.
   double handshake_timeout = 5.0;
   std::uint32_t max_header_bytes = 16 << 10;
   std::uint32_t max_headers = 64;
@@ -100,7 +101,7 @@ struct ServerStats {
   std::uint64_t bytes_received = 0;
   std::uint64_t bytes_sent = 0;
   std::uint64_t entries = 0;
-  std::uint64_t file_size = 0;
+  std::uint64_t file_size = 0;  ///< of the file that the store has, also once its path leads elsewhere
   double uptime = 0;
   double latency_p50 = 0;  ///< seconds from the last byte of a request to its reply's being ready, of the last minute
   double latency_p99 = 0;

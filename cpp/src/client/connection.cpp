@@ -19,7 +19,7 @@ namespace {
 // How long a wait may go on before the caller's Interrupt is asked.
 constexpr milliseconds kSlice{100};
 
-std::string dialect_name(rpc::Dialect d) { return d == rpc::Dialect::d13 ? "d13" : "d21"; }
+std::string dialect_name(rpc::Dialect d) { return std::string(rpc::name_of(d)); }
 
 }  // namespace
 
@@ -30,9 +30,11 @@ Result<std::shared_ptr<Connection>> Connection::open(const Endpoint& endpoint, c
   std::shared_ptr<Connection> c(new Connection(options));
   net::StopRequest stop;
   if (interrupt.requested) stop = [&interrupt] { return interrupt.requested(interrupt.context); };
+  net::UpgradeHeaders headers;
+  if (options.wire != "auto") headers.emplace_back(rpc::kWireHeader, options.wire);
   auto ws = endpoint.socket_path.empty()
-                ? net::WebSocket::connect(endpoint.host, endpoint.port, endpoint.path, deadline, stop, *c)
-                : net::WebSocket::connect_unix(endpoint.socket_path, endpoint.path, deadline, stop, *c);
+                ? net::WebSocket::connect(endpoint.host, endpoint.port, endpoint.path, deadline, stop, *c, headers)
+                : net::WebSocket::connect_unix(endpoint.socket_path, endpoint.path, deadline, stop, *c, headers);
   if (!ws) return std::move(ws).error();
   c->ws_ = std::move(ws).value();
   c->out_.reserve(rpc::kChunk + 256);

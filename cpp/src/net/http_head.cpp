@@ -83,6 +83,14 @@ HttpHead::State HttpHead::judge() {
   return State::whole;
 }
 
+std::string HttpAnswer::summary() const {
+  std::string text = "HTTP " + std::to_string(status);
+  if (status < 400) return text;
+  text.append(": ").append(body);
+  if (text.back() == '\n') text.pop_back();
+  return text;
+}
+
 std::string http_answer_text(const HttpAnswer& answer, bool without_body) {
   const auto reason = http::obsolete_reason(http::int_to_status(answer.status));
   std::string text = "HTTP/1.1 " + std::to_string(answer.status) + " ";

@@ -153,8 +153,8 @@ struct ServerSocket::Impl {
   void answer(const HttpAnswer& a) {
     const std::string text = http_answer_text(a, head->request().method == "HEAD");
     out.append(text.data(), text.size());
-    const std::string status = std::to_string(a.status);
-    end({Errc::handshake_failed, "the request was answered with HTTP status " + status});
+    http_status = a.status;
+    end({Errc::handshake_failed, a.summary()});
   }
 
   void upgrade() {
@@ -307,6 +307,7 @@ struct ServerSocket::Impl {
   std::uint64_t sent = 0;
   std::size_t room_header = 0;  // that message_room() left for
   std::uint16_t sent_close = 0;
+  unsigned http_status = 0;
   Phase phase = Phase::http;
   bool upgraded = false;
   bool read_armed = false;
@@ -410,6 +411,7 @@ void ServerSocket::finish() noexcept {
 bool ServerSocket::finished() const noexcept { return impl_->broken || (impl_->fin_sent && impl_->peer_ended); }
 bool ServerSocket::upgraded() const noexcept { return impl_->upgraded; }
 std::uint16_t ServerSocket::close_code() const noexcept { return impl_->sent_close; }
+unsigned ServerSocket::http_status() const noexcept { return impl_->http_status; }
 SocketHandle ServerSocket::fd() const noexcept { return impl_->socket.fd(); }
 std::uint64_t ServerSocket::bytes_received() const noexcept { return impl_->received; }
 std::uint64_t ServerSocket::bytes_sent() const noexcept { return impl_->sent; }

@@ -33,6 +33,9 @@ struct HttpAnswer {
   std::string content_type = "text/plain; charset=utf-8";
   std::string body{};
   std::vector<std::pair<std::string, std::string>> headers{};
+
+  /// For logs: "HTTP 404: " and the body without its line break; "HTTP 200" where nothing is wrong.
+  [[nodiscard]] std::string summary() const;
 };
 
 enum class MessageKind : std::uint8_t { binary, text };
@@ -52,8 +55,8 @@ class ServerEvents {
   virtual void received(std::size_t n, MessageKind kind, bool message_done) = 0;
   /// Nothing more will come; said once, and not after ServerSocket::close(). What was written before can still be
   /// flushed. `closed`: a Close frame, which has been answered. `connection_lost`: the end of the stream, or a failure.
-  /// `handshake_failed`: an HTTP answer other than 101. `protocol_error`: against the protocol or a limit, see
-  /// ServerSocket::close_code().
+  /// `handshake_failed`: an HTTP answer other than 101, see ServerSocket::http_status(). `protocol_error`: against the
+  /// protocol or a limit, see ServerSocket::close_code().
   virtual void ended(Error error) = 0;
 
  protected:
@@ -107,6 +110,8 @@ class ServerSocket {
   /// Of the Close frame that was sent, by close() or on what came: 1002, 1007 and 1009 are violations by the peer; 0:
   /// none was.
   [[nodiscard]] std::uint16_t close_code() const noexcept;
+  /// Of the answer that was given instead of an upgrade; 0: none was.
+  [[nodiscard]] unsigned http_status() const noexcept;
   [[nodiscard]] SocketHandle fd() const noexcept;
   /// Of the whole connection, control frames and HTTP included.
   [[nodiscard]] std::uint64_t bytes_received() const noexcept;

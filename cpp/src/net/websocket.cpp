@@ -45,12 +45,14 @@ Error broken_error(const ErrorCode& ec) {
 }  // namespace
 
 struct WebSocket::Impl {
-  Impl(Socket socket, Events& owner) : events(owner), stream(queue, std::move(socket)) {
+  Impl(Socket socket, Events& owner, const UpgradeHeaders& headers) : events(owner), stream(queue, std::move(socket)) {
     // Deadlines are the owner's; Beast's timer stays idle.
     stream.set_option(
         websocket::stream_base::timeout{websocket::stream_base::none(), websocket::stream_base::none(), false});
-    stream.set_option(websocket::stream_base::decorator(
-        [](websocket::request_type& r) { r.set(boost::beast::http::field::user_agent, "simdrive"); }));
+    stream.set_option(websocket::stream_base::decorator([headers](websocket::request_type& r) {
+      r.set(boost::beast::http::field::user_agent, "simdrive");
+      for (const auto& [name, value] : headers) r.set(name, value);
+    }));
     stream.auto_fragment(false);
     stream.read_message_max(kMessageMax);
     stream.binary(true);
@@ -223,23 +225,25 @@ WebSocket::~WebSocket() {
 
 Result<std::unique_ptr<WebSocket>> WebSocket::connect(const std::string& host, std::uint16_t port,
                                                       const std::string& path, TimePoint deadline,
-                                                      const StopRequest& stop, Events& events) {
+                                                      const StopRequest& stop, Events& events,
+                                                      const UpgradeHeaders& headers) {
   const bool v6 = host.find(':') != std::string::npos;
   const std::string authority = (v6 ? "[" + host + "]" : host) + ":" + std::to_string(port);
-  return upgrade(connect_tcp(host, port, deadline, stop), authority, path, deadline, stop, events);
+  return upgrade(connect_tcp(host, port, deadline, stop), authority, path, deadline, stop, events, headers);
 }
 
 Result<std::unique_ptr<WebSocket>> WebSocket::connect_unix(const std::string& socket_path, const std::string& path,
-                                                           TimePoint deadline, const StopRequest& stop,
-                                                           Events& events) {
-  return upgrade(net::connect_unix(socket_path, deadline, stop), "localhost", path, deadline, stop, events);
+                                                           TimePoint deadline, const StopRequest& stop, Events& events,
+                                                           const UpgradeHeaders& headers) {
+  return upgrade(net::connect_unix(socket_path, deadline, stop), "localhost", path, deadline, stop, events, headers);
 }
 
 Result<std::unique_ptr<WebSocket>> WebSocket::upgrade(Result<Socket> socket, const std::string& authority,
                                                       const std::string& path, TimePoint deadline,
-                                                      const StopRequest& stop, Events& events) {
+                                                      const StopRequest& stop, Events& events,
+                                                      const UpgradeHeaders& headers) {
   if (!socket) return std::move(socket).error();
-  auto impl = std::make_unique<Impl>(std::move(socket).value(), events);
+  auto impl = std::make_unique<Impl>(std::move(socket).value(), events, headers);
   auto up = impl->upgrade(authority, path, deadline, stop);
   std::unique_ptr<WebSocket> ws(new WebSocket(std::move(impl)));
   if (!up) return std::move(up).error();

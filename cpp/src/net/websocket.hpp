@@ -10,6 +10,8 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "net/socket.hpp"
 #include "simdrive/bytes.hpp"
@@ -33,15 +35,20 @@ class Events {
   ~Events() = default;
 };
 
+/// What a request for an upgrade says beside what it must: names and values of headers.
+using UpgradeHeaders = std::vector<std::pair<std::string, std::string>>;
+
 class WebSocket {
  public:
   /// Connects and upgrades within `deadline`. `events` must outlive the object.
   static Result<std::unique_ptr<WebSocket>> connect(const std::string& host, std::uint16_t port,
                                                     const std::string& path, TimePoint deadline,
-                                                    const StopRequest& stop, Events& events);
+                                                    const StopRequest& stop, Events& events,
+                                                    const UpgradeHeaders& headers = {});
   /// The same over the unix socket at `socket_path`.
   static Result<std::unique_ptr<WebSocket>> connect_unix(const std::string& socket_path, const std::string& path,
-                                                         TimePoint deadline, const StopRequest& stop, Events& events);
+                                                         TimePoint deadline, const StopRequest& stop, Events& events,
+                                                         const UpgradeHeaders& headers = {});
   WebSocket(const WebSocket&) = delete;
   WebSocket& operator=(const WebSocket&) = delete;
   ~WebSocket();
@@ -79,7 +86,8 @@ class WebSocket {
   struct Impl;
   static Result<std::unique_ptr<WebSocket>> upgrade(Result<Socket> socket, const std::string& authority,
                                                     const std::string& path, TimePoint deadline,
-                                                    const StopRequest& stop, Events& events);
+                                                    const StopRequest& stop, Events& events,
+                                                    const UpgradeHeaders& headers);
   explicit WebSocket(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };

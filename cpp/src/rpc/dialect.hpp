@@ -4,12 +4,19 @@
 #include <array>
 #include <cstdint>
 #include <optional>
+#include <string_view>
 
 #include "rpc/frame.hpp"
 #include "simdrive/bytes.hpp"
 #include "simdrive/error.hpp"
 
 namespace simdrive::rpc {
+
+/// The header of the request for an upgrade in which a client says which dialect it wants, should the server speak both
+/// ("d13" or "d21"): kProbe is of either. Servers of one dialect do not know it.
+inline constexpr std::string_view kWireHeader = "simdrive-wire";
+
+[[nodiscard]] constexpr std::string_view name_of(Dialect d) noexcept { return d == Dialect::d13 ? "d13" : "d21"; }
 
 /// A message that both dialects read to its last byte and in the same way: a call of method 0, stream 2, request 0.
 inline constexpr std::array<std::uint8_t, 66> kProbe = {

@@ -62,6 +62,7 @@ struct Stream {
   std::map<std::uint32_t, EarlyFrame> early{};
 
   [[nodiscard]] std::size_t size() const noexcept { return borrowed.size() + args.size(); }
+  [[nodiscard]] BytesView begun() const noexcept { return borrowed.empty() ? args.view() : borrowed; }
   [[nodiscard]] RpcHeader header() const noexcept { return load_rpc_header(head.data()); }
 };
 
@@ -127,7 +128,7 @@ struct RequestReader::Impl {
   void settle();
   void forget_args(Stream& s) noexcept;
   void answer(Stream& s);
-  void refuse(Stream& s, std::string_view why);
+  void refuse(Stream& s, std::string_view why, BytesView begun = {});
   void drop(Stream& s) noexcept;
 };
 
@@ -329,7 +330,7 @@ bool RequestReader::Impl::append(Stream& s, BytesView bytes, bool may_borrow) {
     if (unfinished_room < request_room) {
       return fail(kTryLater, "too many bytes of requests that are not complete");
     }
-    refuse(s, kTooLong);
+    refuse(s, kTooLong, s.size() == 0 ? bytes : s.begun());
     return true;
   }
   unfinished += bytes.size();
@@ -343,7 +344,7 @@ bool RequestReader::Impl::append(Stream& s, BytesView bytes, bool may_borrow) {
   if (s.phase == Phase::refused) return true;
   if (s.args.append(bytes)) return true;
   unfinished -= bytes.size();
-  refuse(s, kNoMemory);
+  refuse(s, kNoMemory, s.begun());
   return true;
 }
 
@@ -370,7 +371,7 @@ void RequestReader::Impl::answer(Stream& s) {
   idle_frames = 0;
   WholeRequest request{
       .request_id = head.request_id, .method_id = head.method_id, .type = static_cast<MessageType>(head.type)};
-  request.args = s.borrowed.empty() ? s.args.view() : s.borrowed;
+  request.args = s.begun();
   borrower = borrower == &s ? nullptr : borrower;
   s.borrowed = {};
   std::shared_ptr<const void> owner;
@@ -382,16 +383,18 @@ void RequestReader::Impl::answer(Stream& s) {
   s.args.clear();
 }
 
-void RequestReader::Impl::refuse(Stream& s, std::string_view why) {
+// `begun`: what there is of the arguments, kept or not.
+void RequestReader::Impl::refuse(Stream& s, std::string_view why, BytesView begun) {
   const RpcHeader head = s.header();
-  forget_args(s);
-  s.args.reset();
   s.phase = Phase::refused;
   idle_frames = 0;
   sink->request({.request_id = head.request_id,
                  .method_id = head.method_id,
                  .type = static_cast<MessageType>(head.type),
+                 .args = begun.first(std::min(begun.size(), WholeRequest::kBegun)),
                  .refused = why});
+  forget_args(s);
+  s.args.reset();
 }
 
 void RequestReader::Impl::drop(Stream& s) noexcept {

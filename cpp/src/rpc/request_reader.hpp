@@ -43,6 +43,8 @@ struct Fault {
 
 /// A request whose arguments are all there.
 struct WholeRequest {
+  static constexpr std::size_t kBegun = 4096;
+
   std::uint32_t request_id = 0;
   std::uint64_t method_id = 0;
   /// Real clients send calls alone.
@@ -52,7 +54,7 @@ struct WholeRequest {
   /// Null for arguments that lie in the reader's own buffer: a sink that needs them longer copies them.
   std::shared_ptr<const void>* owner = nullptr;
   /// Not empty: it is refused for this reason (arguments too long, or in the frame that ends it), and is to be answered
-  /// with an error.
+  /// with an error. `args` is what is at hand of their beginning, at most `kBegun` bytes.
   std::string_view refused{};
 };
 

@@ -62,7 +62,10 @@ class Backend {
 
   virtual Result<bool> exists(BytesView key) const = 0;
   virtual Result<std::uint64_t> size() const = 0;
+  /// Bytes of the file that the store's path names now.
   virtual Result<std::uint64_t> file_size() const = 0;
+  /// Where the store ends: bytes of the file that it has, wherever its path leads.
+  [[nodiscard]] virtual std::uint64_t tail() const noexcept = 0;
 
   [[nodiscard]] virtual std::unique_ptr<Payloads> make_payloads() const = 0;
   /// Fills `found`, made by make_payloads(), with one result for each key.

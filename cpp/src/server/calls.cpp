@@ -9,6 +9,7 @@
 
 #include "codec/column_reader.hpp"
 #include "codec/messages.hpp"
+#include "rpc/request_reader.hpp"
 
 namespace simdrive::server {
 namespace {
@@ -35,15 +36,36 @@ std::string key_hint(BytesView key) {
   return text;
 }
 
+// What the beginning of a request tells of what it is about; nothing of one that cannot be decoded so far.
+std::string subject_of(Call call, BytesView args) {
+  args = args.first(std::min(args.size(), rpc::WholeRequest::kBegun));
+  codec::ColumnReader reader(args, std::uint64_t{8} * rpc::WholeRequest::kBegun);
+  if (call == Call::batch_write || call == Call::batch_read) {
+    std::uint64_t count = 0;
+    if (!reader.length(count)) return {};
+    return std::to_string(count) + (call == Call::batch_write ? " entries" : " keys");
+  }
+  const bool has_key = is_write(call) || call == Call::read || call == Call::exists;
+  codec::ByteColumn key;
+  return has_key && reader.value(key) ? key_hint(key.values) : std::string();
+}
+
+// "write, key 6b31: "; of a method that the server does not know, nothing.
+std::string beginning_of(Call call, const std::string& subject) {
+  if (call == Call::unknown) return {};
+  std::string text(name_of(call));
+  if (!subject.empty()) text += ", " + subject;
+  text += ": ";
+  return text;
+}
+
 // "write, key 6b31: <what went wrong>". Of a write that may have been applied all the same, that comes first.
 std::string error_text(Call call, const std::string& subject, const Error& error) {
   const std::string_view name = name_of(call);
   std::string text(error.outcome == Outcome::unknown && is_write(call) ? rpc::kMayBeApplied : std::string_view());
-  text += name;
-  if (!subject.empty()) text += ", " + subject;
+  text += beginning_of(call, subject);
   std::string_view detail = error.detail;
   if (detail.starts_with(name) && detail.substr(name.size()).starts_with(": ")) detail.remove_prefix(name.size() + 2);
-  text += ": ";
   text += detail.empty() ? to_string(error.code) : detail;
   if (error.code == Errc::store_corrupt && text.find(std::to_string(error.offset)) == std::string::npos) {
     text += " (at offset " + std::to_string(error.offset) + ")";
@@ -158,7 +180,7 @@ bool Calls::take_turn(Patience patience, Backend::Turn& turn) const {
 bool Calls::write(BytesView args, Patience patience, Scratch& scratch, Answer& answer) const {
   const Result<KeyValue> entry = scratch.requests.write(args);
   if (!entry) {
-    refuse(entry.error(), answer);
+    refuse(Call::write, args, entry.error(), answer);
     return true;
   }
   if (const std::string_view fault = fault_of_payload(entry->payload); !fault.empty()) {
@@ -179,7 +201,7 @@ bool Calls::write(BytesView args, Patience patience, Scratch& scratch, Answer& a
 bool Calls::batch_write(BytesView args, Patience patience, Scratch& scratch, Answer& answer) const {
   const Result<std::span<const KeyValue>> entries = scratch.requests.batch_write(args);
   if (!entries) {
-    refuse(entries.error(), answer);
+    refuse(Call::batch_write, args, entries.error(), answer);
     return true;
   }
   for (const KeyValue& entry : *entries) {
@@ -204,7 +226,7 @@ bool Calls::batch_write(BytesView args, Patience patience, Scratch& scratch, Ans
 bool Calls::erase(BytesView args, Patience patience, Scratch& scratch, Answer& answer) const {
   const Result<BytesView> key = scratch.requests.key(args);
   if (!key) {
-    refuse(key.error(), answer);
+    refuse(Call::erase, args, key.error(), answer);
     return true;
   }
   Backend::Turn turn;
@@ -220,7 +242,7 @@ bool Calls::erase(BytesView args, Patience patience, Scratch& scratch, Answer& a
 
 void Calls::exists(BytesView args, Scratch& scratch, Answer& answer) const {
   const Result<BytesView> key = scratch.requests.key(args);
-  if (!key) return refuse(key.error(), answer);
+  if (!key) return refuse(Call::exists, args, key.error(), answer);
   const Result<bool> there = backend_.exists(*key);
   if (!there) return answer.fail(error_text(Call::exists, key_hint(*key), there.error()));
   say(*there, answer);
@@ -231,12 +253,12 @@ void Calls::read(Call call, BytesView args, Scratch& scratch, Payloads& found, A
   BytesView single;
   if (call == Call::read) {
     const Result<BytesView> key = scratch.requests.key(args);
-    if (!key) return refuse(key.error(), answer);
+    if (!key) return refuse(call, args, key.error(), answer);
     single = *key;
     keys = {&single, 1};
   } else {
     const Result<std::span<const BytesView>> list = scratch.requests.batch_read(args);
-    if (!list) return refuse(list.error(), answer);
+    if (!list) return refuse(call, args, list.error(), answer);
     keys = *list;
   }
   if (auto looked_up = backend_.look_up(keys, found); !looked_up) {
@@ -291,21 +313,28 @@ void Calls::spoil(Call call, BytesView args, Scratch& scratch, std::size_t i, co
   answer.fail(error_text(call, subject, error));
 }
 
-void Calls::refuse(const Error& error, Answer& answer) const {
-  std::string text(kUndecodable);
-  bool over_limit = false;
+void Calls::refuse(Call call, BytesView args, const Error& error, Answer& answer) const {
+  std::string why;
+  bool over_limit = true;
   if (error.code == Errc::out_of_memory) {
-    text = "the server has no memory for this request";
+    why = "the server has no memory for this request";
+    over_limit = false;
   } else if (error.detail == codec::kTooManyItems) {
-    over_limit = true;
-    text = "the batch has more than " + std::to_string(limits_.max_batch_items) + " items, the server's limit for one";
+    why = "the batch has more than " + std::to_string(limits_.max_batch_items) + " items, the server's limit for one";
   } else if (error.detail == codec::kTooManyUnpacked) {
-    over_limit = true;
-    text = "the request stands for more than " + std::to_string(limits_.max_request) +
-           " bytes, the server's limit for one";
+    why = "the request stands for more than " + std::to_string(limits_.max_request) +
+          " bytes, the server's limit for one";
+  } else {
+    return answer.fail(kUndecodable);
   }
-  answer.fail(text);
+  turn_down(call, args, why, answer);
   answer.over_limit = over_limit;
+}
+
+void Calls::turn_down(Call call, BytesView args, std::string_view why, Answer& answer) {
+  std::string text = beginning_of(call, subject_of(call, args));
+  text += why;
+  answer.fail(text);
 }
 
 }  // namespace simdrive::server

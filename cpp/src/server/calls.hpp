@@ -66,6 +66,8 @@ class Calls {
            Answer& answer) const noexcept;
   /// Checks the payloads that follow `answer`, which becomes an error if one is damaged.
   void check(Call call, BytesView args, Scratch& scratch, Payloads& found, Answer& answer) const noexcept;
+  /// Makes `answer` say why nothing was done, of arguments of which no more than the beginning need be there.
+  static void turn_down(Call call, BytesView args, std::string_view why, Answer& answer);
   /// Makes `answer` say that payload `i` could not be read.
   void spoil(Call call, BytesView args, Scratch& scratch, std::size_t i, const Error& error, Answer& answer) const;
 
@@ -77,7 +79,7 @@ class Calls {
   bool erase(BytesView args, Patience patience, Scratch& scratch, Answer& answer) const;
   void exists(BytesView args, Scratch& scratch, Answer& answer) const;
   void read(Call call, BytesView args, Scratch& scratch, Payloads& found, Answer& answer) const;
-  void refuse(const Error& error, Answer& answer) const;
+  void refuse(Call call, BytesView args, const Error& error, Answer& answer) const;
 
   Backend& backend_;
   const ServerLimits& limits_;

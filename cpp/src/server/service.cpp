@@ -210,9 +210,8 @@ Status Service::status() const {
   Status out = add_up(metrics);
   out.draining = draining.load(std::memory_order_relaxed);
   out.stats.uptime = std::chrono::duration<double>(net::Clock::now() - started_).count();
-  // 0 for what the store cannot tell: it may be closed by now.
-  if (const auto entries = backend.size()) out.stats.entries = *entries;
-  if (const auto size = backend.file_size()) out.stats.file_size = *size;
+  if (const auto entries = backend.size()) out.stats.entries = *entries;  // else the store is closed
+  out.stats.file_size = backend.tail();
   return out;
 }
 

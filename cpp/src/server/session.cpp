@@ -41,6 +41,7 @@ constexpr std::chrono::seconds kLinger{2};
 // The same while the server stops: a client that is idle need not look at what comes until its next call.
 constexpr std::chrono::milliseconds kDrainLinger{250};
 constexpr std::uint16_t kTooBig = 1009;
+constexpr unsigned kTooManyHeaders = 431;
 // A longer time between two looks at the clock: the process was stopped, or the machine suspended.
 constexpr std::chrono::seconds kPause{2};
 
@@ -216,6 +217,9 @@ bool Session::wants_turn() const noexcept {
 
 net::HttpAnswer Session::http(const net::HttpRequest& request) {
   Decision decision = decide(shared_.gate, request);
+  for (const auto& [name, value] : request.headers) {
+    if (name == rpc::kWireHeader && value == rpc::name_of(rpc::Dialect::d21)) preferred_ = rpc::Dialect::d21;
+  }
   const bool stopping = shared_.draining.load(std::memory_order_relaxed);
   switch (decision.route) {
     case Route::upgrade:
@@ -243,16 +247,14 @@ net::HttpAnswer Session::http(const net::HttpRequest& request) {
     } else if (no_room_ == NoRoom::descriptors) {
       breach(Limit::descriptors, "refused: no more descriptors are left than reserved_descriptors");
     } else if (shared_.log.on()) {
-      std::string text = "HTTP " + std::to_string(decision.answer.status) + ": " + decision.answer.body;
-      text.pop_back();  // its line break
-      shared_.log.write(LogLevel::info, "refused", text, peer_);
+      shared_.log.write(LogLevel::info, "refused", decision.answer.summary(), peer_);
     }
   }
   return std::move(decision.answer);
 }
 
 void Session::opened() {
-  detector_.emplace(shared_.preferred);
+  detector_.emplace(preferred_);
   last_sign_ = now_;
   if (shared_.log.on()) shared_.log.write(LogLevel::debug, "connected", "a WebSocket is open", peer_);
 }
@@ -278,10 +280,14 @@ void Session::ended(Error error) {
     breach(socket_.close_code() == kTooBig ? Limit::message : Limit::protocol, error.detail);
     host_.metrics.cut.add();
   } else if (error.code == Errc::handshake_failed && !http_answered_) {
-    // The socket has answered by itself: no HTTP, or too much of it.
+    // The socket has answered by itself: what came is no HTTP, too much of it, or asks for no WebSocket.
     http_answered_ = true;
     host_.metrics.refused.add();
-    breach(Limit::headers, error.detail);
+    if (socket_.http_status() == kTooManyHeaders) {
+      breach(Limit::headers, error.detail);
+    } else if (shared_.log.on()) {
+      shared_.log.write(LogLevel::info, "refused", error.detail, peer_);
+    }
   } else if (shared_.log.on()) {
     shared_.log.write(LogLevel::debug, "closed", error.detail, peer_);
   }
@@ -333,12 +339,12 @@ void Session::carry_out(Request request) {
   Answer& answer = host_.answer;
   if (!request.refused.empty()) {
     std::string text(request.refused);
-    if (text.find("limit") != std::string::npos) {
+    const bool over_limit = text.find("limit") != std::string::npos;
+    if (over_limit) {
       text += ", " + std::to_string(shared_.limits.max_request) + " bytes (its option max_request)";
-      breach(Limit::request, text);
     }
-    answer.clear();
-    answer.fail(text);
+    Calls::turn_down(call, request.args, text, answer);
+    answer.over_limit = over_limit;
     return reply(request, call, answer, nullptr);
   }
   if (takes_long(call, request.args, shared_.backend)) return hand_over(std::move(request), call, true);

@@ -168,6 +168,7 @@ class Session final : private net::ServerEvents, private rpc::RequestSink, priva
   Shared& shared_;
   std::string peer_;
   net::ServerSocket socket_;
+  rpc::Dialect preferred_ = rpc::Dialect::d13;  // where the first frames are of either
   std::optional<rpc::DialectDetector> detector_;
   std::unique_ptr<rpc::RequestReader> reader_;
   rpc::Dialect dialect_ = rpc::Dialect::d13;

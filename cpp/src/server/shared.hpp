@@ -27,8 +27,6 @@ struct Shared {
   ServerLimits limits;  ///< max_unfinished_total is resolved
   GateOptions gate;
   Log log;
-  /// What a client that speaks both hears: one of ours, when it asks.
-  rpc::Dialect preferred = rpc::Dialect::d13;
   /// Bytes of requests that are not complete or wait, of all connections.
   std::atomic<std::uint64_t> unfinished{0};
   std::atomic<std::uint32_t> connections{0};

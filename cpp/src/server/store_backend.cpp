@@ -85,6 +85,8 @@ Result<std::uint64_t> StoreBackend::file_size() const {
   return during("file_size", [&] { return engine_->file_size(); });
 }
 
+std::uint64_t StoreBackend::tail() const noexcept { return engine_->tail(); }
+
 std::unique_ptr<Payloads> StoreBackend::make_payloads() const { return std::make_unique<StorePayloads>(engine_); }
 
 Result<void> StoreBackend::look_up(std::span<const BytesView> keys, Payloads& found) const {

@@ -25,6 +25,7 @@ class StoreBackend final : public Backend {
   Result<bool> exists(BytesView key) const override;
   Result<std::uint64_t> size() const override;
   Result<std::uint64_t> file_size() const override;
+  [[nodiscard]] std::uint64_t tail() const noexcept override;
 
   [[nodiscard]] std::unique_ptr<Payloads> make_payloads() const override;
   /// One read of the file for a key with a payload up to about 4 KiB; one for up to 256 KiB of neighbours. After an

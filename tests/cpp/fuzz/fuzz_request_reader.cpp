@@ -37,10 +37,13 @@ class Sink final : public rpc::RequestSink {
   explicit Sink(std::uint64_t max_request) : max_request_(max_request) {}
 
   void request(const rpc::WholeRequest& r) override {
-    require(r.args.size() <= max_request_);
-    require(r.refused.empty() || (r.args.empty() && r.owner == nullptr));
-    log += std::to_string(r.request_id) + ':' + std::to_string(r.method_id) + ':' + std::to_string(r.args.size()) + ':';
-    log.append(r.args.begin(), r.args.end());
+    require(r.args.size() <= (r.refused.empty() ? max_request_ : rpc::WholeRequest::kBegun));
+    require(r.refused.empty() || r.owner == nullptr);
+    log += std::to_string(r.request_id) + ':' + std::to_string(r.method_id) + ':';
+    if (r.refused.empty()) {  // what is at hand of others depends on how they came
+      log += std::to_string(r.args.size()) + ':';
+      log.append(r.args.begin(), r.args.end());
+    }
     log += r.refused;
     log += '\n';
     if (r.owner == nullptr || kept.size() == 4) return;

@@ -1,4 +1,4 @@
-//! The original client against any server: a call a line on stdin, its outcome as a JSON line.
+//! The original client, of either frame dialect, against any server: a call a line on stdin, its outcome as a JSON line.
 //!
 //!     {"op": "write", "k": KEY, "v": VALUE}            {"result": file size behind the entry}
 //!     {"op": "batch", "items": [[KEY, VALUE], ...]}    the same
@@ -15,7 +15,6 @@
 use crate::dump::{HEX_SHOWN, hex, sha256};
 use crate::script::{Failure, all_bytes, bytes, list, slices};
 use serde_json::{Value, json};
-use simd_r_drive_ws_client::{AsyncDataStoreReader, AsyncDataStoreWriter, WsClient};
 use std::io::{BufRead, Write};
 use std::time::Duration;
 use tokio::time::timeout;
@@ -29,37 +28,54 @@ fn shown(value: &[u8]) -> Value {
     json!({"len": value.len(), "sha256": sha256(value)})
 }
 
-async fn call(client: &WsClient, line: &Value) -> Result<Value, Failure> {
-    let key = || bytes(&line["k"]);
-    Ok(match line["op"].as_str().unwrap_or_default() {
-        "write" => json!(client.write(&key()?, &bytes(&line["v"])?).await?),
-        "batch" => {
-            let items: Vec<Vec<Vec<u8>>> = list(&line["items"])?.iter().map(all_bytes).collect::<Result<_, _>>()?;
-            let mut pairs: Vec<(&[u8], &[u8])> = Vec::with_capacity(items.len());
-            for item in &items {
-                let [key, value] = &item[..] else {
-                    return Err(format!("an item that is no pair in {line}").into());
-                };
-                pairs.push((key, value));
+// Once for each version: the types and traits of one are not those of the other.
+macro_rules! calls_with {
+    ($dialect:ident, $client:ident) => {
+        mod $dialect {
+            use super::*;
+            pub use $client::WsClient;
+            use $client::{AsyncDataStoreReader, AsyncDataStoreWriter};
+
+            pub async fn call(client: &WsClient, line: &Value) -> Result<Value, Failure> {
+                let key = || bytes(&line["k"]);
+                Ok(match line["op"].as_str().unwrap_or_default() {
+                    "write" => json!(client.write(&key()?, &bytes(&line["v"])?).await?),
+                    "batch" => {
+                        let items = list(&line["items"])?.iter().map(all_bytes).collect::<Result<Vec<_>, _>>()?;
+                        let mut pairs: Vec<(&[u8], &[u8])> = Vec::with_capacity(items.len());
+                        for item in &items {
+                            let [key, value] = &item[..] else {
+                                return Err(format!("an item that is no pair in {line}").into());
+                            };
+                            pairs.push((key, value));
+                        }
+                        json!(client.batch_write(&pairs).await?)
+                    }
+                    "delete" => json!(client.delete(&key()?).await?),
+                    "read" => json!(client.read(&key()?).await?.map(|value| shown(&value))),
+                    "batch_read" => {
+                        let found = client.batch_read(&slices(&all_bytes(&line["ks"])?)).await?;
+                        found.iter().map(|value| value.as_ref().map(|value| shown(value))).collect()
+                    }
+                    "exists" => json!(client.exists(&key()?).await?),
+                    "len" => json!(client.len().await?),
+                    "is_empty" => json!(client.is_empty().await?),
+                    "file_size" => json!(client.file_size().await?),
+                    _ => return Err(format!("unknown call: {line}").into()),
+                })
             }
-            json!(client.batch_write(&pairs).await?)
         }
-        "delete" => json!(client.delete(&key()?).await?),
-        "read" => json!(client.read(&key()?).await?.map(|value| shown(&value))),
-        "batch_read" => {
-            let found = client.batch_read(&slices(&all_bytes(&line["ks"])?)).await?;
-            found.iter().map(|value| value.as_ref().map(|value| shown(value))).collect()
-        }
-        "exists" => json!(client.exists(&key()?).await?),
-        "len" => json!(client.len().await?),
-        "is_empty" => json!(client.is_empty().await?),
-        "file_size" => json!(client.file_size().await?),
-        _ => return Err(format!("unknown call: {line}").into()),
-    })
+    };
 }
 
-async fn all_calls(host: &str, port: u16) -> Result<(), Failure> {
-    let client = timeout(LIMIT, WsClient::new(host, port)).await.map_err(|_| "no connection within 60 s")??;
+calls_with!(d13, simd_r_drive_ws_client);
+calls_with!(d21, simd_r_drive_ws_client_0_16);
+
+async fn all_calls<Client>(
+    client: impl Future<Output = std::io::Result<Client>>,
+    call: impl AsyncFn(&Client, &Value) -> Result<Value, Failure>,
+) -> Result<(), Failure> {
+    let client = timeout(LIMIT, client).await.map_err(|_| "no connection within 60 s")??;
     let mut out = std::io::stdout().lock();
     for line in std::io::stdin().lock().lines() {
         let line = serde_json::from_str(&line?)?;
@@ -78,7 +94,12 @@ async fn all_calls(host: &str, port: u16) -> Result<(), Failure> {
     Ok(())
 }
 
-pub fn run(host: &str, port: &str) -> Result<(), Failure> {
+pub fn run(dialect: &str, host: &str, port: &str) -> Result<(), Failure> {
     let port = port.parse().map_err(|e| format!("port {port}: {e}"))?;
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(all_calls(host, port))
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    match dialect {
+        "d13" => runtime.block_on(all_calls(d13::WsClient::new(host, port), d13::call)),
+        "d21" => runtime.block_on(all_calls(d21::WsClient::new(host, port), d21::call)),
+        _ => Err(format!("{dialect} is no dialect of a client: d13 or d21").into()),
+    }
 }

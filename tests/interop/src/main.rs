@@ -10,7 +10,9 @@ use std::process::ExitCode;
 
 const USAGE: &str = "usage: simdrive-interop dump FILE [SCRIPT]    what the engine sees in FILE; it may cut the file
        simdrive-interop replay SCRIPT DIR    makes the calls of SCRIPT in the empty folder DIR; results to stdout
-       simdrive-interop calls HOST PORT      makes the calls on stdin, see src/calls.rs, with the original client
+       simdrive-interop calls DIALECT HOST PORT
+                                             makes the calls on stdin, see src/calls.rs, with the original client of
+                                             that dialect: d13 or d21
        simdrive-interop bench                commands on stdin, see src/bench.rs; one JSON line for each";
 
 fn main() -> ExitCode {
@@ -20,7 +22,7 @@ fn main() -> ExitCode {
         ["dump", file] => dump::run(Path::new(file), None),
         ["dump", file, script] => dump::run(Path::new(file), Some(Path::new(script))),
         ["replay", script, dir] => replay::run(Path::new(script), Path::new(dir)),
-        ["calls", host, port] => calls::run(host, port),
+        ["calls", dialect, host, port] => calls::run(dialect, host, port),
         ["bench"] => bench::run(),
         _ => {
             eprintln!("{USAGE}");

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import random
@@ -23,20 +24,21 @@ Line = dict[str, Any]
 Command = list[str | Path]
 
 
-def rust_client() -> tuple[Command | None, str]:
-    """How the Rust client is started, or how to get it."""
+def rust_client(dialect: str) -> tuple[Command | None, str]:
+    """How the Rust client of that dialect is started, or how to get it."""
     program = interop.find_interop()
-    return ([program, "calls"] if program else None), interop.HOW_TO_GET
+    return ([program, "calls", dialect] if program else None), interop.HOW_TO_GET
 
 
-def python_client() -> tuple[Command | None, str]:
+def python_client(_dialect: str) -> tuple[Command | None, str]:
     """How the Python client is started, or how to get it."""
     python = compat_run.find_python()
     return ([python, "-I", PROGRAM] if python else None), compat_run.HOW_TO_GET
 
 
-CLIENTS: dict[str, tuple[str, Callable[[], tuple[Command | None, str]]]] = {
+CLIENTS: dict[str, tuple[str, Callable[[str], tuple[Command | None, str]]]] = {
     "Rust 0.17.5": ("d13", rust_client),
+    "Rust 0.16.2": ("d21", rust_client),
     "Python 0.11.1a0": ("d21", python_client),
 }
 
@@ -47,7 +49,7 @@ def client(request: pytest.FixtureRequest, target: Target) -> Command:
     dialect, find = CLIENTS[request.param]
     if dialect not in target.dialects:
         pytest.skip(f"{target.name} speaks another dialect: this client would wait for ever")
-    command, how_to_get = find()
+    command, how_to_get = find(dialect)
     if command is None:
         if os.environ.get("SIMDRIVE_REQUIRE_SERVERS") == "1":
             pytest.fail(f"no such client: {how_to_get}")
@@ -190,12 +192,12 @@ def test_the_check_bites() -> None:
             check(calls, [*good[:at], wrong, *good[at + 1 :]])
 
 
-def test_what_one_client_writes_the_other_reads(target: Target) -> None:
-    """Both at one server that speaks both dialects."""
-    commands = [find()[0] for dialect, find in CLIENTS.values() if dialect in target.dialects]
+def test_what_one_client_writes_the_others_read(target: Target) -> None:
+    """All at one server that speaks both dialects."""
+    commands = [find(dialect)[0] for dialect, find in CLIENTS.values() if dialect in target.dialects]
     if len(commands) != len(CLIENTS) or None in commands:
-        pytest.skip("needs a server of both dialects, and both clients")
-    for writer, reader in (commands, reversed(commands)):
+        pytest.skip("needs a server of both dialects, and all clients")
+    for writer, reader in itertools.permutations(commands, 2):
         assert writer is not None
         assert reader is not None
         outcomes(writer, target, [{"op": "write", "k": "shared", "v": {"rep": "61", "len": 70_000}}])

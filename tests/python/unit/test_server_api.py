@@ -40,9 +40,10 @@ def server(store: simdrive.MemoryStore) -> Iterator[Server]:
         yield running
 
 
-@pytest.mark.parametrize("wire", ["auto", "d13"])  # d21 is for clients that do not probe
-def test_serves_a_store(store: simdrive.MemoryStore, server: Server, wire: str) -> None:
+@pytest.mark.parametrize(("wire", "dialect"), [("auto", "d13"), ("d13", "d13"), ("d21", "d21")])
+def test_serves_a_store(store: simdrive.MemoryStore, server: Server, wire: str, dialect: str) -> None:
     with simdrive.connect(server.url, wire=wire) as client:
+        assert client.server_info().dialect == dialect
         client.write(b"key", b"value")
         assert store.read(b"key") == b"value"
         store.write(b"other", b"written here")

@@ -186,6 +186,7 @@ class HeldBackend final : public server::Backend {
     if (auto failure = failed()) return *failure;
     return inner_.file_size();
   }
+  std::uint64_t tail() const noexcept override { return inner_.tail(); }
   std::unique_ptr<server::Payloads> make_payloads() const override {
     return std::make_unique<Found>(*this, inner_.make_payloads());
   }

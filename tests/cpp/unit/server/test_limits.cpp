@@ -8,43 +8,19 @@
 #include <thread>
 #include <vector>
 
-#include "raw_client.hpp"
-#include "server/service.hpp"
-#include "serving.hpp"
+#include "service_fixture.hpp"
 #include "support/temporary_folder.hpp"
 
-namespace simdrive {
+namespace simdrive::testing_server {
 namespace {
 
 using rpc::Method;
 using rpc::Status;
 using server::Limit;
-using testing_server::connect_to;
-using testing_server::flat;
-using testing_server::HeldBackend;
-using testing_server::key_args;
-using testing_server::LogBook;
-using testing_server::payload_of;
-using testing_server::RawClient;
-using testing_server::value_of;
-using testing_server::view;
-using testing_server::write_args;
 
-class ServerLimitsTest : public testing::Test {
+class ServerLimitsTest : public ServiceFixture {
  protected:
-  void serve(const std::function<void(ServerOptions&)>& change) {
-    ServerOptions options;
-    options.threads = 2;
-    options.log = log_.sink();
-    change(options);
-    service_ = std::make_unique<server::Service>(backend_, options);
-    const Result<void> started = service_->start(options);
-    ASSERT_TRUE(started.ok()) << started.error().detail;
-  }
-  RawClient raw() { return RawClient(service_->port()); }
-  [[nodiscard]] std::uint64_t breaches(Limit limit) const {
-    return service_->status().breaches[static_cast<std::size_t>(limit)];
-  }
+  ServerLimitsTest() : ServiceFixture(2) {}
   void expect_breach(Limit limit) {
     EXPECT_TRUE(log_.wait_for("limit", name_of(limit)).has_value());
     EXPECT_GE(breaches(limit), 1U);
@@ -63,10 +39,6 @@ class ServerLimitsTest : public testing::Test {
     call.insert(call.end(), args.begin(), args.end());
     return frame(static_cast<std::uint32_t>(call.size()), stream, 0, rpc::Kind::open, call);
   }
-
-  LogBook log_;
-  HeldBackend backend_;
-  std::unique_ptr<server::Service> service_;
 };
 
 TEST_F(ServerLimitsTest, AnswersRequestsThatAreTooLong) {
@@ -81,7 +53,8 @@ TEST_F(ServerLimitsTest, AnswersRequestsThatAreTooLong) {
   ASSERT_TRUE(reply.has_value());
   EXPECT_EQ(reply->status, Status::system_error);
   EXPECT_EQ(reply->text(),
-            "the arguments are longer than the server's limit for one request, 100000 bytes (its option max_request)");
+            "write, key 6b: the arguments are longer than the server's limit for one request, 100000 bytes (its option "
+            "max_request)");
   expect_breach(Limit::request);
 
   std::vector<BytesView> keys(11, view("k"));
@@ -90,16 +63,56 @@ TEST_F(ServerLimitsTest, AnswersRequestsThatAreTooLong) {
   client.request(Method::batch_read, 2, flat(args));
   reply = client.reply();
   ASSERT_TRUE(reply.has_value());
-  EXPECT_EQ(reply->text(), "the batch has more than 10 items, the server's limit for one");
+  EXPECT_EQ(reply->text(), "batch_read, 11 keys: the batch has more than 10 items, the server's limit for one");
   EXPECT_EQ(breaches(Limit::request), 2U);
   RawClient other = raw();
   other.upgrade();
   other.request(Method::batch_read, 1, flat(args));
   EXPECT_EQ(other.reply()->status, Status::system_error);
-  EXPECT_TRUE(log_.wait_for("limit", "request: the batch has more than 10 items"));
+  EXPECT_TRUE(log_.wait_for("limit", "request: batch_read, 11 keys: the batch has more than 10 items"));
 
   client.request(Method::exists, 3, key_args(view("k")));
   EXPECT_EQ(client.reply()->status, Status::success);
+}
+
+// As far as it shows in the beginning of the arguments.
+TEST_F(ServerLimitsTest, NamesOperationAndKeyOfRequestsThatAreTooLong) {
+  serve([](ServerOptions& o) {
+    o.limits.max_request = 1000;
+    o.limits.max_batch_items = 10;
+  });
+  RawClient client = raw();
+  client.upgrade();
+  std::uint32_t id = 0;
+  const auto said = [&](Method method, BytesView args) {
+    client.request(method, ++id, args);
+    const auto reply = client.reply();
+    return reply && reply->status == Status::system_error ? reply->text() : "no error";
+  };
+  const auto too_long = [](const std::string& named) {
+    return named +
+           "the arguments are longer than the server's limit for one request, 1000 bytes (its option max_request)";
+  };
+  EXPECT_EQ(said(Method::write, write_args(view("0123456789abcdef and more"), payload_of(70'000))),
+            too_long("write, key 30313233343536373839616263646566... (25 bytes): "));
+  EXPECT_EQ(said(Method::write, write_args({}, payload_of(70'000))), too_long("write, the empty key: "));
+  // Equal bytes come packed.
+  EXPECT_EQ(said(Method::write, write_args(Bytes(40, 0x61), payload_of(2000))),
+            too_long("write, key 61616161616161616161616161616161... (40 bytes): "));
+  EXPECT_EQ(said(Method::read, key_args(payload_of(100'000))), too_long("read: "));  // too long a key to be at hand
+  EXPECT_EQ(said(static_cast<Method>(12345), Bytes(2000)), too_long(""));
+  Gather batch;
+  const Bytes payload = payload_of(500);
+  codec::encode_batch_write_request(std::vector<KeyValue>(5, {view("k"), payload}), batch);
+  EXPECT_EQ(said(Method::batch_write, flat(batch)), too_long("batch_write, 5 entries: "));
+  Gather many;
+  codec::encode_batch_write_request(std::vector<KeyValue>(11, {view("k"), view("v")}), many);
+  EXPECT_EQ(said(Method::batch_write, flat(many)),
+            "batch_write, 11 entries: the batch has more than 10 items, the server's limit for one");
+  // It stands for more than it is.
+  EXPECT_EQ(said(Method::write, write_args(view("ab"), Bytes(5000))),
+            "write, key 6162: the request stands for more than 1000 bytes, the server's limit for one");
+  EXPECT_EQ(breaches(Limit::request), 8U);
 }
 
 TEST_F(ServerLimitsTest, EndsConnectionsWithTheFittingCode) {
@@ -281,6 +294,50 @@ TEST_F(ServerLimitsTest, CutsClientsThatTakeNoReplies) {
   EXPECT_EQ(breaches(Limit::stall), 2U);
 }
 
+// No more is made than reply_queue_soft, a reply and what pings are answered with: the other limit counts where it is
+// about the same.
+TEST_F(ServerLimitsTest, CutsAtOnceWhoIsTooFarBehind) {
+  serve([](ServerOptions& o) {
+    o.limits.reply_queue_soft = 1 << 20;
+    o.limits.reply_queue_hard = 1 << 20;
+    o.limits.stall_timeout = 3600;
+  });
+  ASSERT_TRUE(backend_.write(view("k"), payload_of(60'000)).ok());
+  RawClient client = raw();
+  client.upgrade();
+  std::string all;
+  for (std::uint32_t i = 1; i <= 1000; ++i) all += RawClient::request_text(Method::read, i, key_args(view("k")));
+  std::thread sender([&] { client.try_send(all); });
+  EXPECT_TRUE(log_.wait_for("limit", "replies: more replies wait than reply_queue_hard allows"));
+  sender.join();
+  EXPECT_TRUE(client.ends());
+  EXPECT_EQ(breaches(Limit::replies), 1U);
+  EXPECT_EQ(breaches(Limit::stall), 0U);
+  EXPECT_EQ(service_->status().stats.cut, 1U);
+}
+
+TEST_F(ServerLimitsTest, HoldsBackRatherThanCutWhereThereIsRoom) {
+  serve([](ServerOptions& o) {
+    o.limits.reply_queue_soft = 1 << 20;
+    o.limits.reply_queue_hard = 3 << 20;
+    o.limits.stall_timeout = 3600;
+  });
+  constexpr std::uint32_t kReplies = 1000;
+  ASSERT_TRUE(backend_.write(view("k"), payload_of(60'000)).ok());
+  RawClient client = raw();
+  client.upgrade();
+  std::string all;
+  for (std::uint32_t i = 1; i <= kReplies; ++i) all += RawClient::request_text(Method::read, i, key_args(view("k")));
+  for (int i = 0; i < 1000; ++i) all += testing_net::frame_text({.opcode = 9, .payload = std::string(125, 'p')});
+  client.send(all);
+  for (std::uint32_t i = 1; i <= kReplies; ++i) {
+    const auto reply = client.reply();
+    ASSERT_TRUE(reply.has_value()) << i;
+    EXPECT_EQ(reply->request_id, i);
+  }
+  EXPECT_EQ(service_->status().stats.cut, 0U);
+}
+
 TEST_F(ServerLimitsTest, PingsAndCutsTheSilent) {
   serve([](ServerOptions& o) {
     o.limits.ping_interval = 0.3;
@@ -431,6 +488,27 @@ TEST_F(ServerLimitsTest, LetsOnlyInWhoMayCome) {
   EXPECT_GE(service_->status().stats.refused, 15U);
 }
 
+TEST_F(ServerLimitsTest, TakesOrdinaryRefusalsForNoBreach) {
+  serve([](ServerOptions&) {});
+  const std::string local = "Host: localhost\r\n";
+  const std::string old = local +
+                          "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+                          "Sec-WebSocket-Version: 8\r\n";
+  const std::string refused[][2] = {
+      {local, "426"}, {old, "426"}, {"", "400"}, {local + "Content-Length: 5\r\n", "413"}};
+  for (const auto& [headers, status] : refused) {
+    EXPECT_EQ(raw().http("/ws", headers).substr(9, 3), status) << headers;
+    EXPECT_TRUE(log_.wait_for("refused", "HTTP " + status + ": ").has_value()) << headers;
+  }
+  EXPECT_TRUE(log_.wait_for_count("refused", 4));
+  EXPECT_EQ(service_->status().stats.refused, 4U);
+  EXPECT_EQ(log_.count("limit"), 0U);
+  EXPECT_EQ(breaches(Limit::headers), 0U);
+  EXPECT_TRUE(raw().http("/ws", "X: " + std::string(17'000, 'x') + "\r\n").starts_with("HTTP/1.1 431"));
+  EXPECT_TRUE(log_.wait_for("limit", "headers: HTTP 431: the head of the request is too long").has_value());
+  EXPECT_EQ(breaches(Limit::headers), 1U);
+}
+
 TEST_F(ServerLimitsTest, TellsHowItIs) {
   serve([](ServerOptions&) {});
   Client client = connect_to(service_->url());
@@ -504,4 +582,4 @@ TEST(LatencyHistogramTest, NamesPercentilesWithinAnEighth) {
 }
 
 }  // namespace
-}  // namespace simdrive
+}  // namespace simdrive::testing_server

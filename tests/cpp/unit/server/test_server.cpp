@@ -3,8 +3,6 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
-#include <filesystem>
-#include <memory>
 #include <optional>
 #include <string>
 #include <thread>
@@ -12,21 +10,12 @@
 #include <vector>
 
 #include "raw_client.hpp"
-#include "server/service.hpp"
-#include "server/store_backend.hpp"
 #include "serving.hpp"
 #include "support/temporary_folder.hpp"
 
-namespace simdrive {
+namespace simdrive::testing_server {
 namespace {
 
-using testing_server::connect_to;
-using testing_server::key_args;
-using testing_server::payload_of;
-using testing_server::RawClient;
-using testing_server::value_of;
-using testing_server::view;
-using testing_server::write_args;
 using testing_store::TemporaryFolder;
 
 enum class Where { memory, file };
@@ -39,26 +28,17 @@ class ServerTest : public testing::TestWithParam<std::tuple<Where, std::string>>
                                                             : value_of(Store::open(folder_.file("store.bin"))));
     ServerOptions options;
     options.threads = 2;
-    if (std::get<1>(GetParam()) == "d13") {
-      server_.emplace(value_of(Server::start(*store_, options)));
-    } else {
-      // A client of ours finds out what a server prefers and keeps to that.
-      backend_.emplace(*store_);
-      service_ = std::make_unique<server::Service>(*backend_, options);
-      service_->preferred = rpc::Dialect::d21;
-      ASSERT_TRUE(service_->start(options).ok());
-    }
+    server_.emplace(value_of(Server::start(*store_, options)));
     client_.emplace(connect_to(url(), std::get<1>(GetParam())));
+    EXPECT_EQ(value_of(client_->server_info()).dialect, std::get<1>(GetParam()));
   }
-  [[nodiscard]] std::string url() const { return server_ ? server_->url() : service_->url(); }
-  [[nodiscard]] std::uint16_t port() const { return server_ ? server_->port() : service_->port(); }
-  [[nodiscard]] ServerStats stats() const { return server_ ? server_->stats() : service_->status().stats; }
+  [[nodiscard]] std::string url() const { return server_->url(); }
+  [[nodiscard]] std::uint16_t port() const { return server_->port(); }
+  [[nodiscard]] ServerStats stats() const { return server_->stats(); }
 
   TemporaryFolder folder_;
   std::optional<Store> store_;
   std::optional<Server> server_;
-  std::optional<server::StoreBackend> backend_;
-  std::unique_ptr<server::Service> service_;
   std::optional<Client> client_;
 };
 
@@ -74,7 +54,7 @@ TEST_P(ServerTest, CarriesOutTheNineMethods) {
   EXPECT_TRUE(value_of(c.empty()));
   ASSERT_TRUE(c.write(view("a"), view("one")).ok());
   EXPECT_EQ(value_of(c.file_size()), store_->tail());
-  EXPECT_EQ(testing_server::text(*value_of(c.read(view("a")))), "one");
+  EXPECT_EQ(text(*value_of(c.read(view("a")))), "one");
   EXPECT_FALSE(value_of(c.read(view("b"))).has_value());
   EXPECT_TRUE(value_of(c.exists(view("a"))));
   EXPECT_FALSE(value_of(c.exists(view("b"))));
@@ -85,9 +65,9 @@ TEST_P(ServerTest, CarriesOutTheNineMethods) {
   const std::vector<BytesView> keys = {view("c"), view("missing"), view("b"), view("c")};
   const auto values = value_of(c.batch_read(keys));
   ASSERT_EQ(values.size(), 4U);
-  EXPECT_EQ(testing_server::text(*values[0]), "three");
+  EXPECT_EQ(text(*values[0]), "three");
   EXPECT_FALSE(values[1].has_value());
-  EXPECT_EQ(testing_server::text(*values[2]), "2");
+  EXPECT_EQ(text(*values[2]), "2");
   EXPECT_EQ(values[3], values[0]);
   ASSERT_TRUE(c.erase(view("c")).ok());
   EXPECT_FALSE(value_of(c.exists(view("c"))));
@@ -98,7 +78,7 @@ TEST_P(ServerTest, CarriesOutTheNineMethods) {
 TEST_P(ServerTest, TakesWhatTheExistingServersTake) {
   Client& c = *client_;
   ASSERT_TRUE(c.write(view(""), view("empty key")).ok());
-  EXPECT_EQ(testing_server::text(*value_of(c.read(view("")))), "empty key");
+  EXPECT_EQ(text(*value_of(c.read(view("")))), "empty key");
   ASSERT_TRUE(c.write(view("zeros"), Bytes{0, 0}).ok());
   EXPECT_EQ(*value_of(c.read(view("zeros"))), (Bytes{0, 0}));
   EXPECT_TRUE(c.batch_write({}).ok());
@@ -210,4 +190,4 @@ TEST_P(ServerTest, ServesManyThreads) {
 }
 
 }  // namespace
-}  // namespace simdrive
+}  // namespace simdrive::testing_server

@@ -8,41 +8,18 @@
 #include <thread>
 #include <vector>
 
-#include "raw_client.hpp"
-#include "serving.hpp"
+#include "service_fixture.hpp"
 #include "support/temporary_folder.hpp"
 
-namespace simdrive {
+namespace simdrive::testing_server {
 namespace {
 
 using rpc::Method;
 using rpc::Status;
-using testing_server::connect_to;
-using testing_server::flat;
-using testing_server::HeldBackend;
-using testing_server::key_args;
-using testing_server::LogBook;
-using testing_server::payload_of;
-using testing_server::RawClient;
-using testing_server::RawReply;
-using testing_server::value_of;
-using testing_server::view;
-using testing_server::write_args;
 
-class ServiceTest : public testing::Test {
+class ServiceTest : public ServiceFixture {
  protected:
-  void TearDown() override { backend_.let_go(); }  // also when the test has failed
-  void serve(const std::function<void(ServerOptions&)>& change = {}) {
-    ServerOptions options;
-    options.threads = 1;  // so that whoever keeps a thread keeps everybody waiting
-    options.log = log_.sink();
-    if (change) change(options);
-    ASSERT_TRUE(server::check(options).ok());
-    service_ = std::make_unique<server::Service>(backend_, options);
-    const Result<void> started = service_->start(options);
-    ASSERT_TRUE(started.ok()) << started.error().detail;
-  }
-  RawClient raw() { return RawClient(service_->port()); }
+  ServiceTest() : ServiceFixture(1) {}  // whoever keeps the thread keeps everybody waiting
   RawReply call(RawClient& client, Method method, BytesView args) {
     client.request(method, next_id_, args);
     auto reply = client.reply();
@@ -52,13 +29,7 @@ class ServiceTest : public testing::Test {
     ++next_id_;
     return std::move(*reply);
   }
-  [[nodiscard]] std::uint64_t breaches(server::Limit limit) const {
-    return service_->status().breaches[static_cast<std::size_t>(limit)];
-  }
 
-  LogBook log_;
-  HeldBackend backend_;
-  std::unique_ptr<server::Service> service_;
   std::uint32_t next_id_ = 1;
 };
 
@@ -406,4 +377,4 @@ TEST_F(ServiceTest, StopsWhileItsLogFunctionIsCalled) {
 }
 
 }  // namespace
-}  // namespace simdrive
+}  // namespace simdrive::testing_server

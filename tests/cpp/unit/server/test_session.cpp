@@ -7,15 +7,17 @@
 #include <stdexcept>
 #include <string>
 #include <utility>
+#include <vector>
 
-#include "net/loopback.hpp"
-#include "net/server_end.hpp"
+#ifdef __linux__
+#include <sys/socket.h>
+#endif
+
+#include "raw_client.hpp"
 #include "serving.hpp"
 
-namespace simdrive {
+namespace simdrive::testing_server {
 namespace {
-
-using testing_server::HeldBackend;
 
 class Surroundings final : public server::Shared {
  public:
@@ -31,16 +33,23 @@ class Host final : public server::SessionHost {
   void work_done(server::Session&) noexcept override {}
 };
 
+struct Ends {
+  net::Socket client;
+  net::Socket server;
+};
+
+Ends connected() {
+  const testing_net::Listener listener;
+  auto made = net::connect_tcp("127.0.0.1", listener.port(), net::after(net::Clock::now(), 10), {});
+  if (!made) throw std::runtime_error("cannot connect");
+  return {std::move(made).value(), std::move(listener.accept().value())};
+}
+
 class SessionTest : public testing::Test {
  protected:
-  SessionTest() {
-    const testing_net::Listener listener;
-    auto connected = net::connect_tcp("127.0.0.1", listener.port(), net::after(net::Clock::now(), 10), {});
-    if (!connected) throw std::runtime_error("cannot connect");
-    client_ = std::move(connected).value();
-    net::Socket ours = std::move(listener.accept().value());
-    testing_net::set_non_blocking(ours);
-    session_.emplace(host_, net::Accepted{std::move(ours), "client"}, server::NoRoom::none, now_);
+  explicit SessionTest(Ends ends = connected()) : client_(std::move(ends.client)) {
+    testing_net::set_non_blocking(ends.server);
+    session_.emplace(host_, net::Accepted{std::move(ends.server), "client"}, server::NoRoom::none, now_);
   }
 
   void upgrade() {
@@ -117,6 +126,92 @@ TEST_F(SessionTest, APausedServerStillWaitsForTheUpgrade) {
   EXPECT_FALSE(session_->dead());
 }
 
+#ifdef __linux__
+// A connection in which each send of the server arrives as one packet, so that they can be counted.
+class SessionSendsTest : public SessionTest {
+ protected:
+  SessionSendsTest() : SessionTest(packet_pair()) {}
+
+  static Ends packet_pair() {
+    int fds[2];
+    if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) != 0) throw std::runtime_error("no socket pair");
+    return {net::Socket(fds[0]), net::Socket(fds[1])};
+  }
+  void SetUp() override {
+    ASSERT_TRUE(backend_.write(view("k"), payload_of(1024)).ok());
+    upgrade();
+    EXPECT_TRUE(packets().empty());
+  }
+  /// What has come so far, a packet each.
+  std::vector<std::string> packets() {
+    std::vector<std::string> out;
+    for (;;) {
+      std::string packet(std::size_t{1} << 20, '\0');
+      const ssize_t n = ::recv(client_.fd(), packet.data(), packet.size(), MSG_DONTWAIT);
+      if (n <= 0) return out;
+      packet.resize(static_cast<std::size_t>(n));
+      out.push_back(std::move(packet));
+    }
+  }
+  static std::string reads(std::uint32_t first, std::uint32_t count) {
+    std::string out;
+    for (std::uint32_t id = first; id < first + count; ++id) {
+      out += RawClient::request_text(rpc::Method::read, id, key_args(view("k")));
+    }
+    return out;
+  }
+  /// How many WebSocket frames there are one behind the other, none of them 64 KiB long or longer.
+  static std::size_t frames_in(std::string_view bytes) {
+    std::size_t count = 0;
+    for (; bytes.size() >= 2; ++count) {
+      const auto at = [&](std::size_t i) { return static_cast<std::size_t>(static_cast<unsigned char>(bytes[i])); };
+      const bool is_long = at(1) == 126;
+      const std::size_t size = is_long ? 4 + (at(2) << 8 | at(3)) : 2 + at(1);
+      if (at(1) == 127 || size > bytes.size()) return 0;
+      bytes.remove_prefix(size);
+    }
+    return bytes.empty() ? count : 0;
+  }
+};
+
+TEST_F(SessionSendsTest, SendASmallReplyAtOnce) {
+  say(reads(1, 1));
+  const std::vector<std::string> sent = packets();
+  ASSERT_EQ(sent.size(), 1U);
+  EXPECT_EQ(frames_in(sent[0]), 2U);  // Open and End
+  EXPECT_GT(sent[0].size(), 1024U);
+}
+
+TEST_F(SessionSendsTest, SendTheRepliesToOneReadAtOnce) {
+  std::string several = reads(1, 20);
+  several += RawClient::request_text(rpc::Method::write, 21, write_args(view("k"), payload_of(2000)));
+  several += RawClient::request_text(rpc::Method::len, 22, {});
+  several += testing_net::frame_text({.opcode = 9, .payload = "ping"});
+  several += RawClient::request_text(rpc::Method::erase, 23, key_args(view("k")));
+  say(several);
+  const std::vector<std::string> sent = packets();
+  ASSERT_EQ(sent.size(), 1U);
+  EXPECT_EQ(frames_in(sent[0]), 2U * 23 + 1);
+}
+
+// They do not grow without end, either.
+TEST_F(SessionSendsTest, SendManyRepliesInAsFewPiecesAsFit) {
+  constexpr std::uint32_t kReads = 200;
+  say(reads(1, kReads));
+  const std::vector<std::string> sent = packets();
+  ASSERT_GT(sent.size(), 1U);
+  std::size_t frames = 0;
+  for (std::size_t i = 0; i < sent.size(); ++i) {
+    if (i + 1 < sent.size()) {
+      EXPECT_GE(sent[i].size(), std::size_t{60} << 10);
+    }
+    EXPECT_LE(sent[i].size(), std::size_t{64} << 10);
+    frames += frames_in(sent[i]);
+  }
+  EXPECT_EQ(frames, 2U * kReads);
+}
+#endif
+
 TEST_F(SessionTest, SlowServersKeepTheirLimitsToo) {
   upgrade();
   for (int i = 0; i < 20 && !session_->dead(); ++i) pass(5);
@@ -124,4 +219,4 @@ TEST_F(SessionTest, SlowServersKeepTheirLimitsToo) {
 }
 
 }  // namespace
-}  // namespace simdrive
+}  // namespace simdrive::testing_server

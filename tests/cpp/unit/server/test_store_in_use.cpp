@@ -4,6 +4,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -17,19 +18,11 @@
 #include "support/failing_files.hpp"
 #include "support/temporary_folder.hpp"
 
-namespace simdrive {
+namespace simdrive::testing_server {
 namespace {
 
 using rpc::Method;
 using rpc::Status;
-using testing_server::connect_to;
-using testing_server::flat;
-using testing_server::key_args;
-using testing_server::payload_of;
-using testing_server::RawClient;
-using testing_server::value_of;
-using testing_server::view;
-using testing_server::write_args;
 
 /// A stream into a store that goes on when it is told to: the store takes no other write meanwhile.
 class HeldStream {
@@ -105,7 +98,7 @@ TEST(StoreInUseTest, ReadsWaitForNoWriteOfOthers) {
 
   const std::string wire = "auto";
   Client reader = connect_to(server.url(), wire, [](Options& o) { o.timeout = 20; });
-  EXPECT_EQ(testing_server::text(*value_of(reader.read(view("k")))), "value");
+  EXPECT_EQ(text(*value_of(reader.read(view("k")))), "value");
   EXPECT_TRUE(*value_of(reader.read(view("large"))) == large);  // checked by another thread
   EXPECT_TRUE(value_of(reader.exists(view("gone"))));
   EXPECT_FALSE(value_of(reader.exists(view("q"))));
@@ -122,7 +115,7 @@ TEST(StoreInUseTest, ReadsWaitForNoWriteOfOthers) {
     ASSERT_TRUE(after.has_value()) << i;
     EXPECT_EQ(after->request_id, 2U);
     if (i == 0) {
-      EXPECT_EQ(testing_server::text(*value_of(codec::decode_read_response(after->body))), "1");
+      EXPECT_EQ(text(*value_of(codec::decode_read_response(after->body))), "1");
     } else {
       EXPECT_EQ(value_of(codec::decode_bool_response(after->body)), i != 1) << i;
     }
@@ -152,6 +145,28 @@ TEST(StoreInUseTest, AFailedSyncLeavesOpenWhetherTheWriteStays) {
   EXPECT_FALSE(value_of(client.exists(view("other"))));
 }
 
+#ifndef _WIN32
+TEST(StoreInUseTest, ItsStatusIsOfTheFileThatItHas) {
+  const testing_store::TemporaryFolder folder;
+  const std::string path = folder.file("store.bin");
+  Store store = value_of(Store::open(path));
+  Server server = value_of(Server::start(store));
+  ASSERT_TRUE(store.write(view("k"), view("v")).ok());
+  EXPECT_EQ(server.stats().file_size, value_of(store.file_size()));
+  ASSERT_TRUE(std::filesystem::remove(path));
+  ASSERT_TRUE(store.write(view("other"), view("v")).ok());
+  EXPECT_EQ(server.stats().file_size, store.tail());
+  EXPECT_GT(store.tail(), 0U);
+  // The call is for the file at the path, as it is of the existing servers.
+  Client client = connect_to(server.url());
+  const auto size = client.file_size();
+  ASSERT_FALSE(size.ok());
+  EXPECT_EQ(size.error().code, Errc::server_error);
+  ASSERT_TRUE(store.close().ok());
+  EXPECT_EQ(server.stats().file_size, 0U);
+}
+#endif
+
 TEST(StoreInUseTest, AClosedStoreIsNotServed) {
   Store store = value_of(Store::memory());
   ASSERT_TRUE(store.close().ok());
@@ -161,4 +176,4 @@ TEST(StoreInUseTest, AClosedStoreIsNotServed) {
 }
 
 }  // namespace
-}  // namespace simdrive
+}  // namespace simdrive::testing_server
