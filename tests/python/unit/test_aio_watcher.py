@@ -27,7 +27,9 @@ class CountingLoop(BlindLoop):
         self.refuses = False
         super().__init__()
 
-    def call_soon_threadsafe(self, callback: Callable[..., Any], *args: Any, context: Any = None) -> asyncio.Handle:
+    def call_soon_threadsafe(  # type: ignore[override]
+        self, callback: Callable[..., Any], *args: Any, context: Any = None
+    ) -> asyncio.Handle:
         if isinstance(getattr(callback, "__self__", None), simdrive._core.LoopRounds):
             if self.refuses:
                 raise OSError("the loop cannot be woken")
