@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import threading
 import time
@@ -22,7 +23,7 @@ from simdrive.streams import Progress
 if TYPE_CHECKING:
     from typing_extensions import Buffer, Self
 
-    from simdrive._core import Value
+    from simdrive._core import AsyncWatcher, LoopRounds, Value
     from simdrive.aio_pipeline import AsyncPipeline
 
 __all__ = ["AsyncClient", "aconnect"]
@@ -84,7 +85,7 @@ class AsyncClient(AsyncStreams):
         self._options = options
         self._dialect = ""
         self._pid = os.getpid()
-        self._core = AsyncCore(options, loop, _Watcher)
+        self._core = AsyncCore(options, loop, _new_watcher_thread)
 
     async def write(
         self, key: Buffer, data: Buffer, *, timeout: _Timeout = ..., progress: Progress | None = None
@@ -494,52 +495,22 @@ class AsyncClient(AsyncStreams):
         return self._core.stats()
 
 
-class _Watcher:
-    """Waits for a connection on a thread, for loops that cannot watch descriptors: one wake-up for all that is due."""
+def _new_watcher_thread(watcher: AsyncWatcher) -> None:
+    threading.Thread(target=_watch, args=(watcher,), name="simdrive-watcher", daemon=True).start()
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self._go_on = threading.Semaphore(0)
-        self._stopped = False
-        self._in_round = False
-        self._core: AsyncCore | None = None  # the thread takes it away at any moment
 
-    def start(self, core: AsyncCore) -> None:
-        self._core = core
-        threading.Thread(target=self._run, args=(core,), name="simdrive-watcher", daemon=True).start()
+def _watch(watcher: AsyncWatcher) -> None:
+    """Watches for all loops that cannot watch descriptors, until their last client is gone."""
+    while (due := watcher.wait()) is not None:
+        while due:  # nothing here keeps a loop while the thread sleeps
+            _wake(due.pop())
 
-    def go_on(self, changed: bool) -> None:
-        """The loop is through with a round, or wants something else to be watched."""
-        core = self._core
-        if self._in_round:
-            self._in_round = False
-            self._go_on.release()
-        elif changed and core is not None:
-            core.wake()
 
-    def stop(self) -> None:
-        self._stopped = True
-        core = self._core
-        if core is not None:
-            core.wake()
-        self._go_on.release()
-
-    def _round(self) -> None:
-        self._in_round = True
-        core = self._core
-        if core is not None:
-            core._ready()
-
-    def _run(self, core: AsyncCore) -> None:
-        while not self._stopped:
-            core.wait(1.0)
-            if self._stopped:
-                break
-            try:
-                self._loop.call_soon_threadsafe(self._round)
-            except RuntimeError:  # the loop is closed
-                break
-            # A loop that is closed now may have dropped the round.
-            while not self._go_on.acquire(timeout=1.0) and not self._loop.is_closed():
-                pass
-        self._core = None
+def _wake(rounds: LoopRounds) -> None:
+    try:
+        rounds.loop.call_soon_threadsafe(rounds.run)
+    except Exception:
+        if not rounds.loop.is_closed():  # else nobody waits for its clients any more
+            logging.getLogger("asyncio").critical(
+                "%r could not be woken: its clients wait for their deadlines", rounds.loop, exc_info=True
+            )

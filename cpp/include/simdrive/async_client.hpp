@@ -1,5 +1,6 @@
 // The client for a program with an event loop: nothing here waits. The program watches two descriptors and a time, and
-// calls pump() when one of them is due; calls are started, and handed out again when they are over.
+// calls pump() when one of them is due; calls are started, and handed out again when they are over. For loops that
+// cannot watch descriptors there is async_watcher.hpp.
 #pragma once
 
 #include <cstdint>
@@ -109,9 +110,7 @@ class AsyncClient {
   void unwatched() noexcept;
   /// Readable when pump() is due for another reason than the socket. Always to be watched. Another one after fork().
   [[nodiscard]] std::int64_t wake_up() const noexcept;
-  /// Sleeps until pump() is due or `seconds` have passed, on any thread, for loops that cannot watch descriptors.
-  void wait(double seconds);
-  /// Makes wait() return; any thread.
+  /// Makes pump() due; any thread.
   void wake() noexcept;
 
   /// A call that is over, or null.

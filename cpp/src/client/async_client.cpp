@@ -61,9 +61,7 @@ struct AsyncClient::Impl final : client::Session, client::Operations {
     wake_up.~WakeUp();
     ::new (&wake_up) net::WakeUp;
     ::new (&over_mutex_) std::mutex;
-    ::new (&watched_mutex) std::mutex;
     ::new (&current_) std::shared_ptr<Connection>();
-    ::new (&watched) std::shared_ptr<Connection>();
     ::new (&previous) std::vector<std::shared_ptr<Connection>>();
     closing = false;
     ++epoch_;
@@ -176,32 +174,11 @@ struct AsyncClient::Impl final : client::Session, client::Operations {
       w.seconds = std::max(0.0, std::chrono::duration<double>(until - Clock::now()).count());
     }
     w.generation = generation;
-    const std::lock_guard lock(watched_mutex);
-    watched = current_;
-    watched_write = w.writable;
     return w;
-  }
-
-  void wait(TimePoint until) {
-    std::shared_ptr<Connection> c;
-    bool writable = false;
-    {
-      const std::lock_guard lock(watched_mutex);
-      c = watched;
-      writable = watched_write;
-    }
-    if (c) {
-      (void)net::wait(c->socket(), writable, &wake_up, until);
-    } else {
-      (void)net::wait(wake_up.fd(), false, nullptr, until);
-    }
   }
 
   std::atomic<bool> woken{false};
   net::WakeUp wake_up;
-  std::mutex watched_mutex;
-  std::shared_ptr<Connection> watched;
-  bool watched_write = false;
 
   std::vector<std::shared_ptr<Connection>> previous;  // until nobody watches them
   std::uint64_t generation = 0;
@@ -265,7 +242,6 @@ void AsyncClient::unwatched() noexcept {
 }
 
 std::int64_t AsyncClient::wake_up() const noexcept { return static_cast<std::int64_t>(impl_->wake_up.fd()); }
-void AsyncClient::wait(double seconds) { impl_->wait(net::after(Clock::now(), seconds)); }
 void AsyncClient::wake() noexcept { impl_->on_change(); }
 AsyncCall* AsyncClient::next_done() { return impl_->next_done(); }
 void AsyncClient::recycle(AsyncCall* call) { impl_->recycle(static_cast<Operation&>(*call)); }

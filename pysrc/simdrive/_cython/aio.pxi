@@ -34,6 +34,7 @@ cdef unsigned long forks = 0
 def _after_fork_of_aio():
     global forks
     forks += 1
+    forget_watcher()
 
 
 if hasattr(_os, "register_at_fork"):
@@ -184,7 +185,12 @@ cdef class AsyncCore:
     cdef CAsyncClient* c_obj
     cdef object loop, create_future, running_loop
     cdef object bound_ready, bound_flush, bound_again
-    cdef object timer, connecting, closing, watcher, make_watcher
+    cdef object timer, connecting, closing, make_thread
+    # In loops that cannot watch descriptors:
+    cdef AsyncWatcher watcher
+    cdef LoopRounds rounds
+    cdef uint64_t watched_as
+    cdef cbool handed_out  # by the watcher, which watches nothing of it then
     cdef object epoll  # has the socket, where the loop cannot be trusted with it
     cdef double timer_at
     cdef str endpoint
@@ -196,7 +202,7 @@ cdef class AsyncCore:
     cdef AsyncCall newest  # of the calls under way
     cdef object __weakref__
 
-    def __cinit__(self, options, loop, make_watcher):
+    def __cinit__(self, options, loop, make_thread):
         cdef COptions o = core_options(options)
         cdef Error error
         self.fd = self.wake_fd = -1
@@ -204,7 +210,7 @@ cdef class AsyncCore:
         self.running_loop = _get_running_loop
         self.loop = loop
         self.create_future = loop.create_future
-        self.make_watcher = make_watcher
+        self.make_thread = make_thread
         self.born = forks
         self.thread = PyThread_get_thread_ident()
         self.endpoint = options.url
@@ -216,9 +222,10 @@ cdef class AsyncCore:
     def __dealloc__(self):
         cdef Outside outside
         cdef CAsyncClient* c = self.c_obj
-        self.c_obj = NULL
         if c == NULL:
             return
+        self.leave_watcher()
+        self.c_obj = NULL
         with nogil:
             c.close()
             del c
@@ -257,8 +264,7 @@ cdef class AsyncCore:
         try:
             self.loop.add_reader(self.wake_fd, self.bound_ready)
         except (AttributeError, NotImplementedError):  # Windows' proactor loop, for one
-            self.watcher = self.make_watcher(self.loop)
-            self.watcher.start(self)
+            watch_for(self, self.make_thread)
         else:
             self.epoll = own_epoll(self.loop)
             if self.epoll is not None:
@@ -370,12 +376,15 @@ cdef class AsyncCore:
             return 0
         w = self.c_obj.watch()
         if self.watcher is not None:
-            changed = w.generation != self.generation or w.writable != self.writing
-            if w.generation != self.generation:
-                self.generation = w.generation
-                self.c_obj.unwatched()
-            self.writing = w.writable
-            self.watcher.go_on(changed)
+            if self.handed_out:
+                if w.generation != self.generation:
+                    self.generation = w.generation
+                    self.c_obj.unwatched()
+                self.writing = w.writable
+                self.handed_out = False
+                self.watcher.c_obj.watch(self.watched_as, w, self.wake_fd)
+            elif w.generation != self.generation or w.writable != self.writing:
+                self.c_obj.wake()  # to be handed out
         else:
             if w.generation != self.generation:
                 self.unwatch_socket()
@@ -449,7 +458,7 @@ cdef class AsyncCore:
             if self.closing is not None and not self.closing.done() and not closed:
                 self.closing.set_result(None)
             if self.watcher is not None:
-                self.watcher.stop()
+                self.leave_watcher()
             elif not closed:
                 self.unwatch_socket()
                 self.loop.remove_reader(self.wake_fd)
@@ -459,6 +468,13 @@ cdef class AsyncCore:
                 self.epoll.close()
             self.c_obj.unwatched()
         self.timer = None
+
+    cdef int leave_watcher(self) except -1:
+        watcher, self.watcher = self.watcher, None
+        if watcher is not None and self.born == forks:
+            watcher.forget(self.rounds, self.watched_as)
+        self.rounds = None
+        return 0
 
     cdef int forsake(self) except -1:
         """Nobody waits for a call any more: the loop is closed, and takes no callback of a future."""
@@ -512,16 +528,6 @@ cdef class AsyncCore:
             self.closing = self.create_future()
             self.arm()
         return self.closing
-
-    def wait(self, double seconds):
-        """For a watcher's thread: returns when `_ready` is due, or after `seconds`."""
-        cdef Outside outside
-        with nogil:
-            self.c_obj.wait(seconds)
-            outside.back()
-
-    def wake(self):
-        self.c_obj.wake()
 
     @property
     def is_watched(self):

@@ -13,8 +13,6 @@ from libcpp.memory cimport shared_ptr
 from simdrive._cython.libsimdrive.async_client cimport CCallLimit, make_call_limit
 from simdrive._cython.libsimdrive.pipeline cimport CWaited
 
-from collections import deque as _deque
-
 
 cdef enum:
     TAKEN_AT_ONCE = 64

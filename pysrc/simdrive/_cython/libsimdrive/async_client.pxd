@@ -44,7 +44,6 @@ cdef extern from "simdrive/async_client.hpp" namespace "simdrive" nogil:
         CAsyncWatch watch() except +
         void unwatched() noexcept
         int64_t wake_up() noexcept
-        void wait(double) except +
         void wake() noexcept
         CAsyncCall* next_done() noexcept
         void recycle(CAsyncCall*) noexcept

@@ -7,6 +7,7 @@ cdef extern from "simdrive/error.hpp" namespace "simdrive" nogil:
         invalid_key
         invalid_value
         buffer_too_small
+        connect_failed
         closed
         interrupted
         internal

@@ -5,10 +5,8 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
-#include <condition_variable>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <thread>
@@ -482,121 +480,8 @@ TEST(AsyncClientOpenTest, BadOptions) {
   EXPECT_EQ(AsyncClient::open(o).error().code, Errc::configuration);
 }
 
-// For loops that cannot watch descriptors: another thread sleeps in wait(), and tells the loop when it returns.
-class Waiter {
- public:
-  explicit Waiter(AsyncClient& client) : client_(client), thread_([this] { run(); }) {}
-  Waiter(const Waiter&) = delete;
-  Waiter& operator=(const Waiter&) = delete;
-  ~Waiter() {
-    {
-      const std::lock_guard lock(mutex_);
-      stop_ = true;
-    }
-    changed_.notify_all();
-    client_.wake();
-    thread_.join();
-  }
-  /// Sleeps until pump() is due.
-  void round(double seconds) {
-    std::unique_lock lock(mutex_);
-    seconds_ = seconds;
-    asleep_ = true;
-    changed_.notify_all();
-    changed_.wait(lock, [&] { return !asleep_; });
-  }
-  void start_round(double seconds) {
-    const std::lock_guard lock(mutex_);
-    seconds_ = seconds;
-    asleep_ = true;
-    changed_.notify_all();
-  }
-  bool wait_round() {
-    std::unique_lock lock(mutex_);
-    return changed_.wait_for(lock, std::chrono::seconds(5), [&] { return !asleep_; });
-  }
-
- private:
-  void run() {
-    std::unique_lock lock(mutex_);
-    for (;;) {
-      changed_.wait(lock, [&] { return stop_ || asleep_; });
-      if (stop_) return;
-      const double seconds = seconds_;
-      lock.unlock();
-      client_.wait(seconds);
-      lock.lock();
-      asleep_ = false;
-      changed_.notify_all();
-    }
-  }
-
-  AsyncClient& client_;
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  bool asleep_ = false;
-  bool stop_ = false;
-  double seconds_ = 0;
-  std::thread thread_;
-};
-
-TEST(AsyncClientWaitTest, LoopWithoutDescriptors) {
-  TestPeer peer;
-  const auto client = open_client(peer.url());
-  EventLoop loop(*client);
-  Waiter waiter(*client);
-  std::size_t rounds = 0;
-  const auto finish = [&](const Job& j) {
-    while (!j.over) {
-      client->flush();
-      loop.hand_out();
-      if (j.over) break;
-      const AsyncWatch w = client->watch();
-      client->unwatched();
-      if (!w.again) waiter.round(std::min(w.seconds, 10.0));
-      client->pump();
-      loop.hand_out();
-      ++rounds;
-    }
-  };
-  finish(loop.size());
-  for (std::uint32_t i = 0; i < 200; ++i) {
-    finish(loop.write("k", payload_of(1 + i * 300, i)));
-    Job& j = loop.read("k");
-    finish(j);
-    ASSERT_TRUE(j.value() == payload_of(1 + i * 300, i));
-  }
-  EXPECT_LT(rounds, 4000U);
-  // The connection goes while the other thread sleeps on it.
-  (void)client->watch();
-  waiter.start_round(60);
-  peer.drop_connections();
-  EXPECT_TRUE(waiter.wait_round());
-  client->pump();
-  client->unwatched();
-  finish(loop.size());
-  EXPECT_EQ(client->counters().connections, 2U);
-}
-
-TEST(AsyncClientWaitTest, WakeAndCloseEndAWait) {
-  TestPeer peer;
-  const auto client = open_client(peer.url());
-  EventLoop loop(*client);
-  loop.connect();
-  Waiter waiter(*client);
-  (void)client->watch();
-  waiter.start_round(60);
-  client->wake();
-  EXPECT_TRUE(waiter.wait_round());
-  client->pump();
-  (void)client->watch();
-  waiter.start_round(60);
-  client->close();
-  EXPECT_TRUE(waiter.wait_round());
-}
-
 // A wake-up that comes while pump() takes the one before is neither lost nor left standing.
-TEST(AsyncClientWaitTest, WakeUpsDoNotStay) {
+TEST(AsyncClientWakeTest, WakeUpsDoNotStay) {
   TestPeer peer;
   const auto client = open_client(peer.url());
   EventLoop loop(*client);
