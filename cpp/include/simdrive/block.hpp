@@ -51,7 +51,7 @@ class Block {
   [[nodiscard]] static std::size_t waiting_bytes() noexcept;
 
  private:
-  Block(void* data, std::size_t size) noexcept;
+  void own(std::uint8_t* data, std::size_t size) noexcept;
   void keep() const noexcept;
   static void let_go(std::uint8_t* data) noexcept;
 

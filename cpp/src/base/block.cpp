@@ -45,7 +45,8 @@ constexpr std::size_t kMost = std::numeric_limits<std::size_t>::max() - kLargeHe
 }  // namespace
 
 // `data` is behind where its Head goes.
-Block::Block(void* data, std::size_t size) noexcept : data_(static_cast<std::uint8_t*>(data)) {
+void Block::own(std::uint8_t* data, std::size_t size) noexcept {
+  data_ = data;
   ::new (static_cast<void*>(data_ - kHead)) Head{.size = size};
 }
 
@@ -54,14 +55,19 @@ Block Block::make(std::uint64_t size) noexcept {
   const auto bytes = static_cast<std::size_t>(size);
   const bool large = bytes >= kLarge;
   void* const start = large ? large_memory(bytes, 0).start : std::malloc(kHead + bytes);
-  return start == nullptr ? Block() : Block(static_cast<std::uint8_t*>(start) + (large ? kLargeHead : kHead), bytes);
+  if (start == nullptr) return {};
+  Block block;
+  block.own(static_cast<std::uint8_t*>(start) + (large ? kLargeHead : kHead), bytes);
+  return block;
 }
 
 Block Block::make_at_least(std::uint64_t size) noexcept {
   if (size < kLarge || size > kMost) return make(size);
   const Reaper::Pages pages = large_memory(static_cast<std::size_t>(size), Reaper::kWarm);
   if (pages.start == nullptr) return {};
-  return {static_cast<std::uint8_t*>(pages.start) + kLargeHead, pages.bytes - kLargeHead};
+  Block block;
+  block.own(static_cast<std::uint8_t*>(pages.start) + kLargeHead, pages.bytes - kLargeHead);
+  return block;
 }
 
 bool Block::grow(std::uint64_t size) noexcept {
