@@ -79,6 +79,12 @@ class Watching {
     if (number == 1) thread_ = std::thread([this] { run(); });
     return number;
   }
+  /// wait() may already have given it: then nobody is told.
+  void forget(std::uint64_t number) {
+    watcher->forget(number);
+    const std::lock_guard lock(mutex_);
+    inboxes_.erase(number);
+  }
 
   std::unique_ptr<AsyncWatcher> watcher;
 
@@ -89,7 +95,9 @@ class Watching {
       watcher->wait(due);
       if (due.empty()) return;
       const std::lock_guard lock(mutex_);
-      for (const std::uint64_t number : due) inboxes_[number]->put(number);
+      for (const std::uint64_t number : due) {
+        if (const auto found = inboxes_.find(number); found != inboxes_.end()) found->second->put(number);
+      }
     }
   }
 
@@ -103,10 +111,10 @@ class Watching {
 class Watched {
  public:
   Watched(Watching& watching, Inbox& inbox, const std::string& url)
-      : watcher_(*watching.watcher), client(open_client(url)), loop(*client), number(watching.add(inbox)) {}
+      : watching_(watching), client(open_client(url)), loop(*client), number(watching.add(inbox)) {}
   Watched(const Watched&) = delete;
   Watched& operator=(const Watched&) = delete;
-  ~Watched() { watcher_.forget(number); }
+  ~Watched() { watching_.forget(number); }
 
   void arm() {
     const AsyncWatch w = client->watch();
@@ -115,7 +123,7 @@ class Watched {
       writable_ = w.writable;
       client->unwatched();
       handed_out = false;
-      watcher_.watch(number, w, client->wake_up());
+      watching_.watcher->watch(number, w, client->wake_up());
     } else if (w.generation != generation_ || w.writable != writable_) {
       client->wake();
     }
@@ -130,7 +138,7 @@ class Watched {
   }
 
  private:
-  AsyncWatcher& watcher_;
+  Watching& watching_;
   std::uint64_t generation_ = 0;
   bool writable_ = false;
 
