@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import simdrive
 from support.blocking import THREADS, connect_as
-from support.real_server import DIALECTS, RealServer, find_server, how_to_get
+from support.real_server import DIALECTS, NEWEST, OURS, RealServer, find_server, how_to_get
 from support.targets import NAMES, Target, make_server, make_target
 
 
@@ -51,6 +51,13 @@ def server(request: pytest.FixtureRequest) -> Iterator[RealServer]:
 @pytest.fixture(params=NAMES)
 def own_server(request: pytest.FixtureRequest) -> Iterator[RealServer]:
     """A server, real or ours, for one test, which may stop, kill and restart it."""
+    with make_server(request.param) as running:
+        yield running
+
+
+@pytest.fixture(params=[NEWEST, OURS])
+def one_server(request: pytest.FixtureRequest) -> Iterator[RealServer]:
+    """A server for one test: the newest real one, and ours. What is tested is not between a client and a dialect."""
     with make_server(request.param) as running:
         yield running
 
