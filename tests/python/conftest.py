@@ -13,8 +13,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import simdrive
 from support.blocking import THREADS, connect_as
-from support.real_server import DIALECTS, OURS, RealServer, find_server, how_to_get
-from support.targets import NAMES, Target, make_target
+from support.real_server import DIALECTS, NEWEST, OURS, RealServer, find_server, how_to_get
+from support.targets import NAMES, Target, make_server, make_target
 
 
 def pytest_configure() -> None:
@@ -41,30 +41,31 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             items[:] = [item for item in items if not item.get_closest_marker("slow")]
 
 
-def _start(version: str) -> RealServer:
-    process = RealServer(version) if version == OURS else make_target(version).process
-    assert isinstance(process, RealServer)
-    return process
-
-
 @pytest.fixture(scope="session", params=NAMES)
 def server(request: pytest.FixtureRequest) -> Iterator[RealServer]:
     """A server, real or ours, that many tests share; each test uses keys of its own and leaves it running."""
-    with _start(request.param) as running:
+    with make_server(request.param) as running:
         yield running
 
 
 @pytest.fixture(params=NAMES)
 def own_server(request: pytest.FixtureRequest) -> Iterator[RealServer]:
     """A server, real or ours, for one test, which may stop, kill and restart it."""
-    with _start(request.param) as running:
+    with make_server(request.param) as running:
+        yield running
+
+
+@pytest.fixture(params=[NEWEST, OURS])
+def one_server(request: pytest.FixtureRequest) -> Iterator[RealServer]:
+    """A server for one test: the newest real one, and ours. What is tested is not between a client and a dialect."""
+    with make_server(request.param) as running:
         yield running
 
 
 @pytest.fixture(params=list(DIALECTS))
 def own_real_server(request: pytest.FixtureRequest) -> Iterator[RealServer]:
     """A real server for one test."""
-    with _start(request.param) as running:
+    with make_server(request.param) as running:
         yield running
 
 

@@ -1,4 +1,4 @@
-"""How much the tests of the store try: less with each change, more at night. tests/cpp/support/amounts.hpp is the same.
+"""How much some tests try: less with each change, more at night. tests/cpp/support/amounts.hpp is the same.
 
 ``SIMDRIVE_TEST_AMOUNTS`` is ``change`` (or absent), or ``nightly``.
 """

@@ -12,6 +12,7 @@ from .server_process import Program, ServerProcess
 
 PROGRAM = "simd-r-drive-ws-server"
 DIALECTS = {"0.16.2-alpha": "d21", "0.17.5-alpha": "d13"}
+NEWEST = "0.17.5-alpha"
 OURS = "simdrive"  # `simdrive serve` of the package under test, which answers our client's probe in d13
 
 

@@ -7,6 +7,7 @@ import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -16,6 +17,7 @@ from .real_server import DIALECTS, OURS, RealServer, find_server, how_to_get
 from .server_process import ServerProcess
 
 NAMES = (*DIALECTS, OURS)
+REQUIRED = os.environ.get("SIMDRIVE_REQUIRE_SERVERS") == "1"  # what a test needs has to be there
 
 
 @dataclass(frozen=True)
@@ -49,13 +51,22 @@ def our_server(*options: str, directory: Path | None = None) -> ServerProcess:
     )
 
 
-def make_target(name: str) -> Target:
+def missing(what: str) -> NoReturn:
+    """Skips the test that needs what is not there, or fails it where everything has to be."""
+    if REQUIRED:
+        pytest.fail(what)
+    pytest.skip(what)
+
+
+def make_server(name: str) -> RealServer:
     """A server that is not started yet. Skips the test where it is missing, or fails it where it must not be."""
+    if find_server(name) is None:
+        missing(f"no simd-r-drive-ws-server {name}: {how_to_get(name)}")
+    return RealServer(name)
+
+
+def make_target(name: str) -> Target:
+    """The same, as a target; ours is the program as it is started."""
     if name == OURS:
         return Target(name, frozenset(DIALECTS.values()), our_server())
-    if find_server(name) is None:
-        reason = f"no simd-r-drive-ws-server {name}: {how_to_get(name)}"
-        if os.environ.get("SIMDRIVE_REQUIRE_SERVERS") == "1":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return Target(name, frozenset({DIALECTS[name]}), RealServer(name))
+    return Target(name, frozenset({DIALECTS[name]}), make_server(name))

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import gc
 import random
-from collections.abc import Iterator
 
 import pytest
 
 import simdrive
 from support.loops import LOOPS, open_descriptors, run_in, tracked
-from support.real_server import RealServer, find_server, how_to_get
+from support.real_server import RealServer
 from support.resident import MIB, on_linux, resident_bytes
 
 TASKS = 64
@@ -19,16 +18,6 @@ VALUES = {b"key %d" % number: random.Random(number).randbytes(20 + 97 * number) 
 KEYS = list(VALUES)
 
 pytestmark = on_linux
-
-
-@pytest.fixture
-def one_server() -> Iterator[RealServer]:
-    """A server of the newest version: what is tested here is not between a client and a version."""
-    version = "0.17.5-alpha"
-    if find_server(version) is None:
-        pytest.skip(f"no server {version}: {how_to_get(version)}")
-    with RealServer(version) as running:
-        yield running
 
 
 class Calls:

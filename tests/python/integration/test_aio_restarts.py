@@ -1,4 +1,4 @@
-"""Real servers that come and go under the load of many tasks, and tasks checked against a model (Hypothesis)."""
+"""Servers that come and go under the load of many tasks, and tasks checked against a model (Hypothesis)."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 import simdrive
+from support.amounts import amount
 from support.loops import LOOPS, close_loop, new_loop, run_in, turns
 from support.model import Model, Register, Value
-from support.real_server import DIALECTS, RealServer, find_server, how_to_get
+from support.real_server import RealServer
+from support.targets import NAMES, make_server
 
 TASKS = 64
 RESTARTS = 20
@@ -141,6 +143,7 @@ def test_restarts_under_load(own_server: RealServer, kind: str) -> None:
 
 # ---- a model --------------------------------------------------------------------------------------------------------
 
+EXAMPLES = amount(100, 2500)  # half of what the other client has, with each server and two kinds of loops
 KEYS = [b"", b"k", b"key two", b"\0\xff", b"long" * 8]
 keys = st.sampled_from(KEYS)
 values = st.one_of(
@@ -342,8 +345,7 @@ class InterleavedMachine(RuleBasedStateMachine):
 
 
 def run(version: str, kind: str, examples: int) -> None:
-    if find_server(version) is None:
-        pytest.skip(f"no server {version}: {how_to_get(version)}")
+    make_server(version)  # skips or fails where there is none
     close_loop(new_loop(kind))  # skips where there is no such loop
     attributes: dict[str, Any] = {"version": version, "kind": kind}
     machine = type("InterleavedMachine", (InterleavedMachine,), attributes)
@@ -358,15 +360,12 @@ def run(version: str, kind: str, examples: int) -> None:
     run_state_machine_as_test(machine, settings=profile)
 
 
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize(("version", "kind"), [*zip(sorted(DIALECTS) * 2, LOOPS, strict=False)])
+# Each server with two kinds of loops, and each kind with two servers.
+PAIRS = [*zip(sorted(NAMES) * 2, [kind for kind in LOOPS for _ in range(2)], strict=True)]
+
+
+@pytest.mark.amounts
+@pytest.mark.timeout(180 + 3 * EXAMPLES)
+@pytest.mark.parametrize(("version", "kind"), PAIRS)
 def test_model(version: str, kind: str) -> None:
-    run(version, kind, 25)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(3600)
-@pytest.mark.parametrize("kind", LOOPS)
-@pytest.mark.parametrize("version", DIALECTS)
-def test_model_at_length(version: str, kind: str) -> None:
-    run(version, kind, 400)
+    run(version, kind, EXAMPLES)

@@ -1,7 +1,7 @@
-"""Every fault of a network, times every method, through the fault proxy to the real server.
+"""Every fault of a network, times every method, through the fault proxy to the real server, and to ours.
 
 A fault is run once, with all methods at the same time: each on a client of its own, or all on one. Every test below
-then looks at one property of one method in it. Both ways of sharing on both servers are four times the time, so the
+then looks at one property of one method in it. Both ways of sharing on all servers are six times the time, so the
 ordinary run takes one of each; the rest is marked slow. So with the asyncio client, on each kind of loop.
 """
 
@@ -20,7 +20,8 @@ import simdrive
 from support.blocking import THREADS, connect_as
 from support.fault_proxy import FaultProxy
 from support.fault_proxy_timing import LagMeter
-from support.real_server import RealServer, find_server, how_to_get
+from support.real_server import OURS, RealServer
+from support.targets import make_server
 from support.timing import SLACK
 
 SIZE = 40_000
@@ -249,15 +250,17 @@ VARIANTS = [
     pytest.param(("0.17.5-alpha", False, "blind"), id="d13-own-blind", marks=pytest.mark.slow),
     pytest.param(("0.16.2-alpha", False, "asyncio"), id="d21-own-asyncio", marks=pytest.mark.slow),
     pytest.param(("0.17.5-alpha", True, "uvloop"), id="d13-shared-uvloop", marks=pytest.mark.slow),
+    pytest.param((OURS, False, THREADS), id="ours-own"),
+    pytest.param((OURS, True, "asyncio"), id="ours-shared-asyncio"),
+    pytest.param((OURS, True, THREADS), id="ours-shared", marks=pytest.mark.slow),
+    pytest.param((OURS, False, "uvloop"), id="ours-own-uvloop", marks=pytest.mark.slow),
 ]
 
 
 @pytest.fixture(scope="module", params=VARIANTS)
 def variant(request: pytest.FixtureRequest) -> Iterator[tuple[RealServer, bool, str]]:
     version, shared, kind = request.param
-    if find_server(version) is None:
-        pytest.skip(f"no server {version}: {how_to_get(version)}")
-    with RealServer(version) as running:
+    with make_server(version) as running:
         yield running, shared, kind
 
 
@@ -328,16 +331,6 @@ def test_usable_afterwards(run: Run, method: str) -> None:
 
 
 # ---- what is known of a write ---------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def one_server() -> Iterator[RealServer]:
-    """A server of the newest version: what is tested here is not between a client and a version."""
-    version = "0.17.5-alpha"
-    if find_server(version) is None:
-        pytest.skip(f"no server {version}: {how_to_get(version)}")
-    with RealServer(version) as running:
-        yield running
 
 
 @pytest.fixture(params=[THREADS, "asyncio"])

@@ -12,12 +12,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 import simdrive
+from support.amounts import amount
 from support.fault_proxy_timing import LagMeter
 from support.model import Model, Value
-from support.real_server import DIALECTS, OURS, RealServer, find_server, how_to_get
+from support.real_server import RealServer
+from support.targets import NAMES, make_server
 
 KEYS = [b"", b"k", b"key two", b"\0\xff", b"long" * 8]
-EXAMPLES, AT_LENGTH = 200, 5000
+EXAMPLES = amount(200, 5000)
 UP = 10.0  # seconds; long enough for every reconnect
 DOWN = 0.01
 
@@ -179,8 +181,7 @@ class ClientMachine(RuleBasedStateMachine):
 
 
 def run(version: str, examples: int) -> None:
-    if find_server(version) is None:
-        pytest.skip(f"no server {version}: {how_to_get(version)}")
+    make_server(version)  # skips or fails where there is none
     machine = type("ClientMachine", (ClientMachine,), {"version": version})
     # The same examples in every run: a failure is found again by running the test again.
     profile = settings(
@@ -194,14 +195,8 @@ def run(version: str, examples: int) -> None:
     run_state_machine_as_test(machine, settings=profile)
 
 
-@pytest.mark.timeout(600)
-@pytest.mark.parametrize("version", [*DIALECTS, OURS])
+@pytest.mark.amounts
+@pytest.mark.timeout(3 * EXAMPLES)
+@pytest.mark.parametrize("version", NAMES)
 def test_model(version: str) -> None:
     run(version, EXAMPLES)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(4 * 3600)
-@pytest.mark.parametrize("version", [*DIALECTS, OURS])
-def test_model_at_length(version: str) -> None:
-    run(version, AT_LENGTH)

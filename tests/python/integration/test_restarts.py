@@ -10,7 +10,7 @@ import threading
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,22 +23,12 @@ from support.fault_proxy import FaultProxy
 from support.fault_proxy_timing import LagMeter
 from support.model import Register
 from support.ports import free_port
-from support.real_server import RealServer, find_server, how_to_get
+from support.real_server import RealServer
 
 THREADS = 8
 RESTARTS = 20
 PATIENT = 20.0
 HASTY = 0.25
-
-
-@pytest.fixture
-def one_server() -> Iterator[RealServer]:
-    """A server of the newest version: what is tested here is not between a client and a version."""
-    version = "0.17.5-alpha"
-    if find_server(version) is None:
-        pytest.skip(f"no server {version}: {how_to_get(version)}")
-    with RealServer(version) as running:
-        yield running
 
 
 def connect_quickly(url: str, **options: Any) -> simdrive.Client:
