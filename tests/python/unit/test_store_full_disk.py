@@ -11,32 +11,33 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).resolve().parents[2]
-
-
-def program(name: str) -> str:
-    """Where it is, also when PATH is of few folders."""
-    found = shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", ""), os.defpath]))
-    if found is None:
-        pytest.skip(f"there is no {name}")
-    return found
+PATH = os.pathsep.join([os.environ.get("PATH", ""), os.defpath])  # a test's own may have few folders
 
 
 def namespace() -> list[str]:
     """What runs a command with mounts of its own, which end with it: also for users other than root, mostly."""
     root = os.geteuid() == 0
-    return [program("unshare"), "--mount", "--propagation", "private", *([] if root else ["--user", "--map-root-user"])]
+    return ["unshare", "--mount", "--propagation", "private", *([] if root else ["--user", "--map-root-user"])]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="mounts are made as on Linux")
 def test_full_disk(tmp_path: Path) -> None:
+    if shutil.which("unshare", path=PATH) is None:
+        pytest.skip("there is no unshare")
+    environment = {**os.environ, "PATH": PATH}
     permitted = subprocess.run(
-        [*namespace(), program("mount"), "-t", "tmpfs", "none", str(tmp_path)], capture_output=True, text=True, check=False
+        [*namespace(), "mount", "-t", "tmpfs", "none", str(tmp_path)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if permitted.returncode != 0:
         pytest.skip(f"mounting is not permitted: {permitted.stderr.strip()}")
     done = subprocess.run(
         [*namespace(), sys.executable, "-m", "support.full_disk", str(tmp_path)],
         cwd=TESTS,
+        env=environment,
         capture_output=True,
         text=True,
         timeout=120,
