@@ -115,6 +115,25 @@ async def turns(count: int) -> None:
         await asyncio.sleep(0)
 
 
+class Turns:
+    """A task beside the others that counts the turns of the loop that it gets."""
+
+    async def __aenter__(self) -> Turns:
+        self.count = 0
+        self._over = False
+        self._task = asyncio.create_task(self._run())
+        return self
+
+    async def _run(self) -> None:
+        while not self._over:
+            self.count += 1
+            await asyncio.sleep(0)
+
+    async def __aexit__(self, *_: object) -> None:
+        self._over = True
+        await self._task
+
+
 async def until(condition: Callable[[], bool], *, timeout: float = 10.0, what: str = "the condition holds") -> None:
     """Lets the loop go round until the condition holds."""
     loop = asyncio.get_running_loop()

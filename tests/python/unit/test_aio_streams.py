@@ -17,9 +17,15 @@ import pytest
 import simdrive
 from simdrive import _core, streams
 from support.fault_peer import FaultPeer
+from support.loops import LOOPS, run_in
 
 DATA = bytes(range(1, 251)) * 10_000  # 2.4 MiB
 PIECES = [DATA[i : i + 100_000] for i in range(0, len(DATA), 100_000)]
+
+
+@pytest.fixture(params=LOOPS)
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 @pytest.fixture
@@ -29,12 +35,14 @@ def peer() -> Iterator[FaultPeer]:
     assert running.errors == []
 
 
-def with_client(peer: FaultPeer, main: Callable[[simdrive.AsyncClient], Awaitable[None]], **options: Any) -> None:
+def with_client(
+    kind: str, peer: FaultPeer, main: Callable[[simdrive.AsyncClient], Awaitable[None]], **options: Any
+) -> None:
     async def run() -> None:
         async with await simdrive.aconnect(peer.url, **options) as client:
             await main(client)
 
-    asyncio.run(run())
+    run_in(kind, run())
 
 
 class CoroutineFile:
@@ -90,7 +98,7 @@ SOURCES: dict[str, Callable[[Path], Any]] = {
 
 @pytest.mark.parametrize("size", [None, len(DATA)])
 @pytest.mark.parametrize("name", SOURCES)
-def test_every_source(peer: FaultPeer, tmp_path: Path, name: str, size: int | None) -> None:
+def test_every_source(kind: str, peer: FaultPeer, tmp_path: Path, name: str, size: int | None) -> None:
     path = tmp_path / "data"
     path.write_bytes(DATA)
 
@@ -99,11 +107,11 @@ def test_every_source(peer: FaultPeer, tmp_path: Path, name: str, size: int | No
         with source if hasattr(source, "__exit__") else contextlib.nullcontext():
             assert await client.write_stream(b"key", source, size=size) == len(DATA)
 
-    with_client(peer, main)
+    with_client(kind, peer, main)
     assert peer.store.entries == {b"key": DATA}
 
 
-def test_files_are_used_by_other_threads(peer: FaultPeer) -> None:
+def test_files_are_used_by_other_threads(kind: str, peer: FaultPeer) -> None:
     async def main(client: simdrive.AsyncClient) -> None:
         for size in (None, len(DATA)):
             source = OneThreadFile(DATA)
@@ -116,10 +124,10 @@ def test_files_are_used_by_other_threads(peer: FaultPeer) -> None:
         assert sink.threads
         assert threading.get_ident() not in sink.threads
 
-    with_client(peer, main)
+    with_client(kind, peer, main)
 
 
-def test_a_source_that_blocks_does_not_hold_the_loop(peer: FaultPeer) -> None:
+def test_a_source_that_blocks_does_not_hold_the_loop(kind: str, peer: FaultPeer) -> None:
     async def main(client: simdrive.AsyncClient) -> None:
         near, far = os.pipe()
         with os.fdopen(near, "rb", buffering=0) as source, os.fdopen(far, "wb", buffering=0) as writer:
@@ -129,11 +137,11 @@ def test_a_source_that_blocks_does_not_hold_the_loop(peer: FaultPeer) -> None:
             writer.close()
             assert await writing == 5
 
-    with_client(peer, main)
+    with_client(kind, peer, main)
     assert peer.store.entries == {b"key": b"value"}
 
 
-def test_an_iterable_of_many_pieces_lets_the_loop_go_on(peer: FaultPeer) -> None:
+def test_an_iterable_of_many_pieces_lets_the_loop_go_on(kind: str, peer: FaultPeer) -> None:
     async def main(client: simdrive.AsyncClient) -> None:
         def endless() -> Iterator[bytes]:
             while not done.is_set():
@@ -147,10 +155,10 @@ def test_an_iterable_of_many_pieces_lets_the_loop_go_on(peer: FaultPeer) -> None
         assert await client.write_stream(b"key", endless()) > 0
         await task
 
-    with_client(peer, main)
+    with_client(kind, peer, main)
 
 
-def test_a_cancelled_write_stream_stores_nothing(peer: FaultPeer) -> None:
+def test_a_cancelled_write_stream_stores_nothing(kind: str, peer: FaultPeer) -> None:
     async def main(client: simdrive.AsyncClient) -> None:
         async def stuck() -> AsyncIterator[bytes]:
             yield b"part"
@@ -165,7 +173,7 @@ def test_a_cancelled_write_stream_stores_nothing(peer: FaultPeer) -> None:
             await task
         await client.write(b"other", b"value")
 
-    with_client(peer, main)
+    with_client(kind, peer, main)
     assert peer.store.entries == {b"other": b"value"}
 
 
@@ -182,26 +190,26 @@ REFUSED: dict[str, tuple[Callable[[], Any], dict[str, Any], type[Exception], str
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_is_refused_as_by_the_sync_client(peer: FaultPeer, name: str) -> None:
-    make, arguments, kind, words = REFUSED[name]
+def test_what_is_refused_as_by_the_sync_client(kind: str, peer: FaultPeer, name: str) -> None:
+    make, arguments, error, words = REFUSED[name]
 
     async def main(client: simdrive.AsyncClient) -> None:
-        with pytest.raises(kind, match=words) as caught:
+        with pytest.raises(error, match=words) as caught:
             await client.write_stream(b"key", make(), **arguments)
         if isinstance(caught.value, simdrive.SimdriveError) and name != "nothing":
             assert caught.value.op == "write_stream"
 
-    with_client(peer, main, max_value_size=1 << 20)
+    with_client(kind, peer, main, max_value_size=1 << 20)
     if name != "above the limit":
         with (
             simdrive.connect(peer.url, max_value_size=1 << 20) as sync,
-            pytest.raises(kind, match=words),
+            pytest.raises(error, match=words),
         ):
             sync.write_stream(b"key", make(), **arguments)
     assert peer.store.entries == {}
 
 
-def test_errors_of_the_source_pass(peer: FaultPeer) -> None:
+def test_errors_of_the_source_pass(kind: str, peer: FaultPeer) -> None:
     class Broken(io.RawIOBase):
         def readable(self) -> bool:
             return True
@@ -213,10 +221,10 @@ def test_errors_of_the_source_pass(peer: FaultPeer) -> None:
         with pytest.raises(OSError, match="broken"):
             await client.write_stream(b"key", Broken())
 
-    with_client(peer, main)
+    with_client(kind, peer, main)
 
 
-def test_read_stream(peer: FaultPeer) -> None:
+def test_read_stream(kind: str, peer: FaultPeer) -> None:
     peer.store.entries[b"key"] = DATA
 
     async def main(client: simdrive.AsyncClient) -> None:
@@ -230,8 +238,8 @@ def test_read_stream(peer: FaultPeer) -> None:
             await anext(aiter(client.read_stream(b"absent")))
         assert caught.value.op == "read_stream"
         wrong: Any
-        for wrong, kind in ((0, ValueError), (True, TypeError), ("1", TypeError)):
-            with pytest.raises(kind, match="chunk_size"):
+        for wrong, error in ((0, ValueError), (True, TypeError), ("1", TypeError)):
+            with pytest.raises(error, match="chunk_size"):
                 client.read_stream(b"key", chunk_size=wrong)
         with pytest.raises(TypeError, match="key"):
             client.read_stream("key")  # type: ignore[arg-type]
@@ -239,7 +247,7 @@ def test_read_stream(peer: FaultPeer) -> None:
             (expected,) = {type(piece) for piece in sync.read_stream(b"key")}
         assert {type(piece) async for piece in client.read_stream(b"key")} == {expected}
 
-    with_client(peer, main)
+    with_client(kind, peer, main)
 
 
 SINKS: dict[str, Callable[[Path], Any]] = {
@@ -251,7 +259,7 @@ SINKS: dict[str, Callable[[Path], Any]] = {
 
 
 @pytest.mark.parametrize("name", SINKS)
-def test_every_sink(peer: FaultPeer, tmp_path: Path, name: str) -> None:
+def test_every_sink(kind: str, peer: FaultPeer, tmp_path: Path, name: str) -> None:
     peer.store.entries[b"key"] = DATA
     path = tmp_path / "data"
 
@@ -266,10 +274,10 @@ def test_every_sink(peer: FaultPeer, tmp_path: Path, name: str) -> None:
             sink.close()
             assert path.read_bytes() == DATA
 
-    with_client(peer, main)
+    with_client(kind, peer, main)
 
 
-def test_streams_of_asyncio(peer: FaultPeer) -> None:
+def test_streams_of_asyncio(kind: str, peer: FaultPeer) -> None:
     peer.store.entries[b"key"] = DATA
 
     async def main(client: simdrive.AsyncClient) -> None:
@@ -282,11 +290,11 @@ def test_streams_of_asyncio(peer: FaultPeer) -> None:
         assert await copying == len(DATA)
         other.close()
 
-    with_client(peer, main)
+    with_client(kind, peer, main)
     assert peer.store.entries[b"copy"] == DATA
 
 
-def test_read_into_raises(peer: FaultPeer) -> None:
+def test_read_into_raises(kind: str, peer: FaultPeer) -> None:
     peer.store.entries[b"key"] = DATA
 
     class Full(io.BytesIO):
@@ -308,10 +316,10 @@ def test_read_into_raises(peer: FaultPeer) -> None:
         with pytest.raises(OSError, match="says it took"):
             await client.read_into(b"key", Liar())
 
-    with_client(peer, main)
+    with_client(kind, peer, main)
 
 
-def test_a_non_blocking_sink_is_waited_for(peer: FaultPeer) -> None:
+def test_a_non_blocking_sink_is_waited_for(kind: str, peer: FaultPeer) -> None:
     peer.store.entries[b"key"] = DATA
 
     async def main(client: simdrive.AsyncClient) -> None:
@@ -325,10 +333,10 @@ def test_a_non_blocking_sink_is_waited_for(peer: FaultPeer) -> None:
             await asyncio.to_thread(lambda: reader.read(1 << 16))
             assert await reading == len(DATA)
 
-    with_client(peer, main)
+    with_client(kind, peer, main)
 
 
-def test_progress_and_timeout(peer: FaultPeer) -> None:
+def test_progress_and_timeout(kind: str, peer: FaultPeer) -> None:
     async def main(client: simdrive.AsyncClient) -> None:
         told: list[tuple[int, int]] = []
 
@@ -340,7 +348,7 @@ def test_progress_and_timeout(peer: FaultPeer) -> None:
         assert [piece async for piece in client.read_stream(b"key", progress=note, timeout=5.0)]
         assert told.count((len(DATA), len(DATA))) == 3
 
-    with_client(peer, main)
+    with_client(kind, peer, main)
 
 
 def test_the_pieces_are_those_of_the_sync_client() -> None:
