@@ -110,8 +110,10 @@ Result<Copied> copy_live(LiveWalk& walk, const std::shared_ptr<File>& file, Inde
   return copied;
 }
 
-Result<void> put_in_place(FileSystem& files, File& file, const std::string& from, const std::string& to, Named& named) {
+Result<void> put_in_place(FileSystem& files, File& file, File& old, const std::string& from, const std::string& to,
+                          Named& named) {
   named = Named::old_file;
+  file.set_access(old.access());
   if (Result<void> synced = file.sync_all(); !synced) return synced;
   if (Result<void> renamed = files.rename_over(from, to); !renamed) {
     // A rename that is reported to have failed may have been done all the same, as on a network.
@@ -122,6 +124,27 @@ Result<void> put_in_place(FileSystem& files, File& file, const std::string& from
   named = Named::new_file;
   file.renamed(to);
   return files.sync_directory(to);
+}
+
+Result<void> put_at_new_name(FileSystem& files, File& file, const std::string& from, const std::string& to) {
+  std::string name = from;
+  const auto put = [&]() -> Result<void> {
+    if (Result<void> synced = file.sync_all(); !synced) return synced;
+    // Of a store that was there once: it would say that this one has lost entries.
+    Result<void> removed = files.remove(mark_path_of(to));
+    if (removed) removed = files.sync_directory(to);
+    if (!removed && fault_of(removed.error()) != FileFault::not_found) return removed;
+    if (Result<void> renamed = files.rename_new(from, to); !renamed) {
+      const Result<FileStat> found = files.stat(to);
+      if (!found || found->identity != file.identity()) return renamed;
+    }
+    name = to;
+    file.renamed(to);
+    return files.sync_directory(to);
+  };
+  Result<void> done = put();
+  if (!done) (void)files.remove(name);
+  return done;
 }
 
 Result<RecoverReport> recover_file(FileSystem& files, File& file, const std::string& path, bool lock,
@@ -186,7 +209,7 @@ Result<RecoverReport> recover_file(FileSystem& files, File& file, const std::str
     report.dropped_bytes = salvaged->lost_bytes;
     report.entries = records.size();
     if (Result<void> ready = before_replacing(); !ready) return ready;
-    return put_in_place(files, **made, side_path, path, named);
+    return put_in_place(files, **made, file, side_path, path, named);
   };
   Result<void> built = build();
   if (named == Named::new_file) fresh = *made;

@@ -28,9 +28,15 @@ struct Copied {
 /// Which file a path names after a replacement was tried.
 enum class Named : std::uint8_t { old_file, new_file, unknown };
 
-/// Puts the new file `from` in the place of `to`, for good. `named` is true also if it fails.
-[[nodiscard]] Result<void> put_in_place(FileSystem& files, File& file, const std::string& from, const std::string& to,
-                                        Named& named);
+/// Puts the new file `from` in the place of `to`, which is `old`, for good, and for those who may use that. `named` is
+/// true also if it fails.
+[[nodiscard]] Result<void> put_in_place(FileSystem& files, File& file, File& old, const std::string& from,
+                                        const std::string& to, Named& named);
+
+/// Gives the new file `from` its name, `to`, for good. FileFault::exists if there is something by that name. On an
+/// error it has neither name.
+[[nodiscard]] Result<void> put_at_new_name(FileSystem& files, File& file, const std::string& from,
+                                           const std::string& to);
 
 /// Repairs the store in `file`, whose lock the caller has, as Store::recover() says. `fresh` is the new file, in place
 /// of the old one and locked if `lock`; null if it is not there. Index, tails and mark are left to the caller, who

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cerrno>
 #include <new>
 #include <utility>
 
@@ -42,8 +43,8 @@ Result<CompactResult> Engine::compact(const simdrive::Progress& progress) {
     fresh->number = generation_->number + 1;
     result.after = copied->tail;
     result.entries = copied->entries;
-    if (Result<void> ready = replacement.begin(); !ready) return ready;
-    return put_in_place(files_, *file, side_path, path_, named);
+    if (Result<void> ready = replacement.begin(Syncer::Replacement::Old::whole); !ready) return ready;
+    return put_in_place(files_, *file, *generation_->file, side_path, path_, named);
   };
   Result<void> built = build();
   if (named != Named::old_file && !built) syncer_->fail(built.error());  // what is there after a power failure?
@@ -64,24 +65,22 @@ Result<CompactResult> Engine::compact_to(const std::string& target, const simdri
   if (!generation) return generation.error();
   if (!(*generation)->fault.empty()) return fault_error("compact", **generation);
   CompactResult result{.before = tail()};
-  Result<std::unique_ptr<File>> made = files_.open(target, {.write = true, .create = Create::exclusive});
-  if (!made) return std::move(made).error();
-  std::shared_ptr<File> file = std::move(made).value();
-  const auto build = [&]() -> Result<void> {
-    if (Result<void> locked = file->try_lock_exclusive(); !locked) return locked;
-    const Result<Copied> copied = copy_live(*walk, file, nullptr, path_, result.before, progress);
-    if (!copied) return copied.error();
-    result.after = copied->tail;
-    result.entries = copied->entries;
-    if (Result<void> synced = file->sync_all(); !synced) return synced;
-    if (Result<void> synced = files_.sync_directory(target); !synced) return synced;
-    return MarkFile(files_, target).write(*file, copied->tail);
-  };
-  if (Result<void> built = build(); !built) {
-    file.reset();
-    (void)files_.remove(target);
-    return std::move(built).error();
+  const Result<bool> there = store::exists(files_, target);
+  if (!there) return there.error();
+  if (*there) return file_error("create", target, EEXIST);
+  const std::string side_path = target + kCompactSuffix;
+  const Result<std::shared_ptr<File>> made = make_locked_side_file(files_, side_path);
+  if (!made) return made.error();
+  File& file = **made;
+  const Result<Copied> copied = copy_live(*walk, *made, nullptr, path_, result.before, progress);
+  if (!copied) {
+    (void)files_.remove(side_path);
+    return copied.error();
   }
+  if (Result<void> put = put_at_new_name(files_, file, side_path, target); !put) return std::move(put).error();
+  (void)MarkFile(files_, target).write(file, copied->tail);  // without it, opening checks the whole file
+  result.after = copied->tail;
+  result.entries = copied->entries;
   return result;
 }
 
@@ -115,8 +114,9 @@ Result<RecoverReport> Engine::recover(const simdrive::Progress& progress) {
   std::shared_ptr<File> file;
   Named named = Named::old_file;
   Syncer::Replacement replacement(*syncer_);
-  Result<RecoverReport> report = recover_file(
-      files_, *generation_->file, path_, options_.lock, progress, [&] { return replacement.begin(); }, file, named);
+  const auto before_replacing = [&] { return replacement.begin(Syncer::Replacement::Old::damaged); };
+  Result<RecoverReport> report =
+      recover_file(files_, *generation_->file, path_, options_.lock, progress, before_replacing, file, named);
   if (named == Named::old_file) return report;
   // What is appended to a file that has no name any more is lost, so from here on a failure ends writing.
   const auto go_on = [&]() -> Result<void> {

@@ -106,6 +106,15 @@ struct Written {
   Result<void> status;
 };
 
+/// Who may use a file, as the system has it; nothing where files take that from their folder.
+struct FileAccess {
+  bool known = false;
+  std::uint32_t mode = 0;
+  std::uint32_t owner = 0;
+  std::uint32_t group = 0;
+  std::string list;  // more of them, each with rights of their own
+};
+
 /// An open regular file. Closed, and thereby unlocked, by its destructor.
 class File {
  public:
@@ -121,6 +130,11 @@ class File {
   /// Whether this open() made the file.
   [[nodiscard]] virtual bool created() const noexcept = 0;
   [[nodiscard]] virtual FileIdentity identity() const noexcept = 0;
+
+  [[nodiscard]] virtual FileAccess access() { return {}; }
+  /// As far as this process may do it: where it may not give the file to that owner or group, nobody else gets more
+  /// rights than they would have had.
+  virtual void set_access(const FileAccess& /*access*/) noexcept {}
 
   /// Fills `out` from `offset` on; fewer bytes only where the file ends.
   [[nodiscard]] virtual Result<std::size_t> read_at(std::uint64_t offset, MutableBytes out) = 0;
@@ -184,6 +198,9 @@ class FileSystem {
   /// Puts `from` in the place of `to`, which may be there, in one step. Both in one folder. They may be open, on
   /// Windows from 10 (1607) on.
   [[nodiscard]] virtual Result<void> rename_over(const std::string& from, const std::string& to) = 0;
+  /// Gives `from` the name `to`, in the same folder. FileFault::exists if there is anything by that name; only where
+  /// the system has no such step, something that comes there at this very moment is replaced.
+  [[nodiscard]] virtual Result<void> rename_new(const std::string& from, const std::string& to) = 0;
   [[nodiscard]] virtual Result<void> remove(const std::string& path) = 0;
   /// Creations, renames and removals in the folder that holds `path` are on the disk when it returns.
   [[nodiscard]] virtual Result<void> sync_directory(const std::string& path) = 0;

@@ -207,6 +207,16 @@ Result<void> MemoryFiles::rename_over(const std::string& from, const std::string
   return {};
 }
 
+Result<void> MemoryFiles::rename_new(const std::string& from, const std::string& to) {
+  const std::lock_guard lock(mutex_);
+  const auto found = files_.find(from);
+  if (found == files_.end()) return file_error("rename " + quoted_path(from) + " to", to, ENOENT);
+  if (files_.contains(to)) return file_error("create", to, EEXIST);
+  files_[to] = std::move(found->second);
+  files_.erase(found);
+  return {};
+}
+
 Result<void> MemoryFiles::remove(const std::string& path) {
   const std::lock_guard lock(mutex_);
   if (files_.erase(path) == 0) return file_error("remove", path, ENOENT);

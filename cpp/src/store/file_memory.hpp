@@ -20,6 +20,7 @@ class MemoryFiles final : public FileSystem {
   [[nodiscard]] Result<std::unique_ptr<File>> open(const std::string& path, const OpenOptions& options) override;
   [[nodiscard]] Result<FileStat> stat(const std::string& path) override;
   [[nodiscard]] Result<void> rename_over(const std::string& from, const std::string& to) override;
+  [[nodiscard]] Result<void> rename_new(const std::string& from, const std::string& to) override;
   [[nodiscard]] Result<void> remove(const std::string& path) override;
   [[nodiscard]] Result<void> sync_directory(const std::string& path) override;
 

@@ -24,6 +24,7 @@
 
 #include "base/reaper.hpp"
 #include "store/file.hpp"
+#include "store/file_access.hpp"
 #include "store/piece_writer.hpp"
 
 namespace simdrive::store {
@@ -125,6 +126,9 @@ class PosixFile final : public File {
   void renamed(const std::string& path) override { path_ = path; }
   [[nodiscard]] bool created() const noexcept override { return created_; }
   [[nodiscard]] FileIdentity identity() const noexcept override { return identity_; }
+
+  [[nodiscard]] FileAccess access() override { return access_of(fd_); }
+  void set_access(const FileAccess& access) noexcept override { set_access_of(fd_, access); }
 
   [[nodiscard]] Result<std::size_t> read_at(std::uint64_t offset, MutableBytes out) override {
     std::size_t done = 0;
@@ -358,6 +362,17 @@ class PosixFiles final : public FileSystem {
     if (::rename(from.c_str(), to.c_str()) == 0) return {};
     const int e = errno;
     return file_error("rename " + quoted_path(from) + " to", to, e);
+  }
+
+  [[nodiscard]] Result<void> rename_new(const std::string& from, const std::string& to) override {
+    if (has_nul(from) || has_nul(to)) return file_error("rename", from, EINVAL);
+    if (::link(from.c_str(), to.c_str()) == 0) {
+      (void)::unlink(from.c_str());  // a second name does no harm, and is left over
+      return {};
+    }
+    struct stat s;  // NOLINT(cppcoreguidelines-pro-type-member-init)
+    if (errno == EEXIST || ::lstat(to.c_str(), &s) == 0) return file_error("create", to, EEXIST);
+    return rename_over(from, to);  // a file system without links
   }
 
   [[nodiscard]] Result<void> remove(const std::string& path) override {

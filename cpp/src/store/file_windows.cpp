@@ -385,6 +385,16 @@ class WindowsFiles final : public FileSystem {
     return windows_error("rename " + quoted_path(from) + " to", to, e);
   }
 
+  [[nodiscard]] Result<void> rename_new(const std::string& from, const std::string& to) override {
+    const std::wstring source = wide(from);
+    const std::wstring target = wide(to);
+    if (source.empty() || target.empty()) return windows_error("rename", from, ERROR_INVALID_NAME);
+    if (::MoveFileExW(source.c_str(), target.c_str(), MOVEFILE_WRITE_THROUGH)) return {};
+    const DWORD e = ::GetLastError();
+    if (errno_for(e) == EEXIST) return windows_error("create", to, e);
+    return windows_error("rename " + quoted_path(from) + " to", to, e);
+  }
+
   [[nodiscard]] Result<void> remove(const std::string& path) override {
     const std::wstring name = wide(path);
     if (name.empty() || !::DeleteFileW(name.c_str())) return windows_error("remove", path, ::GetLastError());

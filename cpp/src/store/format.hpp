@@ -118,7 +118,7 @@ struct Placement {
 //   8   4   version, 1
 //   12  4   zero
 //   16  8   tail: 0 for a store that was just created
-//   24  20  the trailer that ends at tail; zeros if tail is 0
+//   24  20  the trailer that ends at tail; if tail is 0, zeros, or all ones (kUnknownMark)
 //   44  4   CRC-32 of bytes 0 to 43
 inline constexpr std::size_t kMarkBytes = 48;
 
@@ -128,6 +128,11 @@ struct SyncMark {
 
   bool operator==(const SyncMark&) const = default;
 };
+
+/// Says nothing of the file, as a mark that does not match, or none. One with zeros says that all of the file may be
+/// cut where it is damaged, since nothing of it was synced; a file that is being repaired must not be.
+inline constexpr SyncMark kUnknownMark{
+    .tail = 0, .trailer = {.hash = ~std::uint64_t{0}, .prev = ~std::uint64_t{0}, .checksum = ~std::uint32_t{0}}};
 
 [[nodiscard]] std::array<std::uint8_t, kMarkBytes> encode_mark(const SyncMark& mark) noexcept;
 

@@ -141,6 +141,38 @@ Result<std::shared_ptr<File>> make_side_file(FileSystem& files, const std::strin
   return std::shared_ptr<File>(std::move(made).value());
 }
 
+Result<std::shared_ptr<File>> make_locked_side_file(FileSystem& files, const std::string& path) {
+  for (int i = 0; i < kTriesMax; ++i) {
+    Result<std::unique_ptr<File>> opened =
+        files.open(path, {.write = true, .create = Create::exclusive, .follow_links = false});
+    const bool is_new = opened.ok();
+    if (!is_new) {
+      if (fault_of(opened.error()) != FileFault::exists) return std::move(opened).error();
+      opened = files.open(path, {.write = true, .follow_links = false});
+      if (!opened && fault_of(opened.error()) == FileFault::not_found) continue;
+      if (!opened) return std::move(opened).error();
+    }
+    std::shared_ptr<File> file = std::move(opened).value();
+    // Whoever takes this one for a left-over has its lock before it is removed.
+    Result<void> locked = file->try_lock_exclusive();
+    if (!locked) {
+      if (is_new && fault_of(locked.error()) != FileFault::locked) (void)files.remove(path);
+      return std::move(locked).error();
+    }
+    const Result<FileStat> named = files.stat(path);
+    const bool ours = named && named->identity == file->identity();
+    if (is_new && ours) return file;
+    if (ours) {
+      if (Result<void> removed = remove_left_over(files, path); !removed) return std::move(removed).error();
+    } else if (!named && fault_of(named.error()) != FileFault::not_found) {
+      if (is_new) (void)files.remove(path);
+      return named.error();
+    }
+  }
+  return Error{.code = Errc::store_locked,
+               .detail = "create " + quoted_path(path) + ": the file is replaced again and again"};
+}
+
 Result<std::string> keep_copy(FileSystem& files, File& file, std::uint64_t from, std::uint64_t to,
                               const std::string& stem) {
   std::string path = stem;
@@ -156,6 +188,7 @@ Result<std::string> keep_copy(FileSystem& files, File& file, std::uint64_t from,
       path = stem + "-" + std::to_string(i);
     }
   }
+  copy->set_access(file.access());
   const auto fill = [&]() -> Result<void> {
     Bytes buffer(static_cast<std::size_t>(std::min<std::uint64_t>(to - from, kCopyBytes)));
     for (std::uint64_t at = from; at < to;) {

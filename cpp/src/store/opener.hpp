@@ -40,6 +40,10 @@ struct Opened {
 /// removed first, so the caller must hold the lock of the store.
 [[nodiscard]] Result<std::shared_ptr<File>> make_side_file(FileSystem& files, const std::string& path);
 
+/// The same where there is no store yet whose lock could be had: the file is locked, and so is one that is at work on
+/// by others, which gives Errc::store_locked.
+[[nodiscard]] Result<std::shared_ptr<File>> make_locked_side_file(FileSystem& files, const std::string& path);
+
 /// Copies [from, to) of `file` to a new file named `stem`, or `stem-2` and so on if that is there, synced. Returns its
 /// path. Nothing is ever overwritten; on an error nothing is left behind.
 [[nodiscard]] Result<std::string> keep_copy(FileSystem& files, File& file, std::uint64_t from, std::uint64_t to,

@@ -183,7 +183,7 @@ Result<void> Recovery::run_original() {
 Result<void> Recovery::look_at_mark() {
   if (!mark_) return {};
   plan_.mark = MarkState::mismatched;
-  if (mark_->tail > plan_.size) return {};
+  if (mark_->tail > plan_.size || *mark_ == kUnknownMark) return {};
   if (mark_->tail != 0) {
     TrailerBytes bytes{};
     if (auto read = source_.read_at(mark_->tail - kTrailerBytes, bytes); !read.ok()) return read;

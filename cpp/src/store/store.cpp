@@ -7,6 +7,7 @@
 #include "store/compactor.hpp"
 #include "store/engine.hpp"
 #include "store/file_memory.hpp"
+#include "store/syncer.hpp"
 
 namespace simdrive {
 
@@ -307,10 +308,14 @@ Result<RecoverReport> Store::recover(std::string path, const StoreOptions& optio
     store::Named named = store::Named::old_file;
     const auto unmark = [&]() -> Result<void> {
       store::MarkFile mark(files, path);
-      if (Result<void> written = mark.write(**file, 0); !written) return written;
+      if (Result<void> written = mark.write_unknown(**file); !written) return written;
       return mark.sync();
     };
-    return store::recover_file(files, **file, path, options.lock, progress, unmark, fresh, named);
+    Result<RecoverReport> report =
+        store::recover_file(files, **file, path, options.lock, progress, unmark, fresh, named);
+    // All of it is on the disk: without the mark, damage would be taken for a write that did not end, and cut off.
+    if (report && fresh != nullptr) (void)store::MarkFile(files, path).write(*fresh, report->kept_bytes);
+    return report;
   });
 }
 

@@ -25,11 +25,18 @@ Result<void> MarkFile::write(File& file, std::uint64_t tail) {
     if (Result<void> read = read_exactly(file, tail - kTrailerBytes, trailer); !read) return read;
     mark.trailer = read_trailer(trailer.data());
   }
+  return put(file, mark);
+}
+
+Result<void> MarkFile::write_unknown(File& file) { return put(file, kUnknownMark); }
+
+Result<void> MarkFile::put(File& file, const SyncMark& mark) {
   if (file_ == nullptr) {
     Result<std::unique_ptr<File>> opened =
         files_.open(path_, {.write = true, .create = Create::if_missing, .follow_links = false});
     if (!opened) return std::move(opened).error();
     file_ = std::move(opened).value();
+    if (file_->created()) file_->set_access(file.access());
   }
   const std::array<std::uint8_t, kMarkBytes> bytes = encode_mark(mark);
   const BytesView piece = bytes;
@@ -49,7 +56,7 @@ void Syncer::attach(std::shared_ptr<File> file, std::uint64_t tail, bool unmarke
   if (unmarked) ++appended_;
 }
 
-Result<void> Syncer::Replacement::begin() {
+Result<void> Syncer::Replacement::begin(Old old) {
   std::shared_ptr<File> file;
   {
     std::unique_lock lock(syncer_.mutex_);
@@ -57,7 +64,8 @@ Result<void> Syncer::Replacement::begin() {
     syncer_.running_ = begun_ = true;
     file = syncer_.file_;
   }
-  if (Result<void> written = syncer_.mark_.write(*file, 0); !written) return written;
+  Result<void> written = old == Old::damaged ? syncer_.mark_.write_unknown(*file) : syncer_.mark_.write(*file, 0);
+  if (!written) return written;
   return syncer_.mark_.sync();
 }
 

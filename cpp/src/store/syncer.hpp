@@ -30,10 +30,14 @@ class MarkFile {
 
   /// Records that `file` is on the disk up to `tail`.
   [[nodiscard]] Result<void> write(File& file, std::uint64_t tail);
+  /// Records kUnknownMark.
+  [[nodiscard]] Result<void> write_unknown(File& file);
   /// The mark itself on the disk. After write().
   [[nodiscard]] Result<void> sync() { return file_->sync_all(); }
 
  private:
+  [[nodiscard]] Result<void> put(File& file, const SyncMark& mark);
+
   FileSystem& files_;
   std::string path_;
   std::unique_ptr<File> file_;
@@ -101,10 +105,12 @@ class Syncer::Replacement {
   Replacement& operator=(const Replacement&) = delete;
   ~Replacement() { release(); }
 
+  enum class Old : std::uint8_t { whole, damaged };
+
   /// Waits for a sync to end, keeps others from beginning until the end of this object, and makes the mark say, for
   /// good, that nothing is known to be synced. It would be wrong for one of the two files otherwise, and which of them
-  /// is there after a power failure is not known.
-  [[nodiscard]] Result<void> begin();
+  /// is there after a power failure is not known. If the old one is damaged, it says nothing of either.
+  [[nodiscard]] Result<void> begin(Old old);
   /// `file` is there, whole and synced up to its `tail`, and all that was appended before is in it. `lasting`: it will
   /// be there after a power failure, too.
   void end(std::shared_ptr<File> file, std::uint64_t tail, bool lasting);

@@ -136,6 +136,10 @@ Result<void> FailingFiles::rename_over(const std::string& from, const std::strin
   return maybe(Call::rename, from, [&] { return under_.rename_over(from, to); });
 }
 
+Result<void> FailingFiles::rename_new(const std::string& from, const std::string& to) {
+  return maybe(Call::rename, from, [&] { return under_.rename_new(from, to); });
+}
+
 Result<void> FailingFiles::remove(const std::string& path) {
   return maybe(Call::remove, path, [&] { return under_.remove(path); });
 }

@@ -91,6 +91,7 @@ class FailingFiles final : public store::FileSystem {
                                                           const store::OpenOptions& options) override;
   [[nodiscard]] Result<store::FileStat> stat(const std::string& path) override;
   [[nodiscard]] Result<void> rename_over(const std::string& from, const std::string& to) override;
+  [[nodiscard]] Result<void> rename_new(const std::string& from, const std::string& to) override;
   [[nodiscard]] Result<void> remove(const std::string& path) override;
   [[nodiscard]] Result<void> sync_directory(const std::string& path) override;
 

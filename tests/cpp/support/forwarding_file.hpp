@@ -17,6 +17,8 @@ class ForwardingFile : public store::File {
   void renamed(const std::string& path) override { under_->renamed(path); }
   [[nodiscard]] bool created() const noexcept override { return under_->created(); }
   [[nodiscard]] store::FileIdentity identity() const noexcept override { return under_->identity(); }
+  [[nodiscard]] store::FileAccess access() override { return under_->access(); }
+  void set_access(const store::FileAccess& access) noexcept override { under_->set_access(access); }
   [[nodiscard]] Result<std::size_t> read_at(std::uint64_t offset, MutableBytes out) override {
     return under_->read_at(offset, out);
   }

@@ -103,6 +103,13 @@ Result<void> RecordingFiles::rename_over(const std::string& from, const std::str
   return done;
 }
 
+Result<void> RecordingFiles::rename_new(const std::string& from, const std::string& to) {
+  const std::lock_guard lock(mutex_);
+  Result<void> done = files_.rename_new(from, to);
+  if (done.ok()) recording_.events.push_back({.kind = Kind::rename, .path = from, .to = to});
+  return done;
+}
+
 Result<void> RecordingFiles::remove(const std::string& path) {
   const std::lock_guard lock(mutex_);
   Result<void> done = files_.remove(path);

@@ -308,3 +308,17 @@ print("done")
     command = [sys.executable, "-c", script, str(tmp_path / "store.bin")]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (ended.stdout.strip(), ended.returncode) == ("done", 0), ended.stderr
+
+
+def test_nothing_is_cut_off_of_a_file_that_was_recovered(tmp_path: Path) -> None:
+    """It is on the disk, and its mark says so."""
+    path = tmp_path / "store.bin"
+    filled(path)
+    damage(path, b"key 7")
+    assert simdrive.Store.recover_file(path).entries == 19
+    offset = damage(path, b"key 0")
+    image = path.read_bytes()
+    with simdrive.Store(path) as store:
+        assert (store.opened.cut_path, store.opened.dropped_bytes, len(store)) == (None, 0, 19)
+        assert store.verify().bad == (offset,)
+    assert path.read_bytes() == image
