@@ -15,7 +15,7 @@ from peers import HERE, Tools
 from processes import Child, Helper, PeerError, Placement, Server, cache_dir, free_port
 
 SERVER_VERSION = "0.17.5-alpha"  # the native client speaks to no other
-STOCK, NODELAY, REDIS, ECHO = "stock", "nodelay", "redis", "echo"
+STOCK, NODELAY, REDIS, ECHO, OURS = "stock", "nodelay", "redis", "echo", "simdrive serve"
 LOOPS = ("asyncio", "uvloop")
 NATIVE = HERE.parent / "native" / "rust_client"
 
@@ -41,6 +41,8 @@ KINDS = {
 }
 PEERS: Mapping[str, AsyncSpec] = {
     **{f"{kind}@{loop}": AsyncSpec(kind, loop, *of) for kind, of in KINDS.items() for loop in LOOPS},
+    **{f"simdrive+serve@{loop}": AsyncSpec("simdrive", loop, OURS, "simdrive.aconnect, simdrive serve")
+       for loop in LOOPS},
     "real+nd2": AsyncSpec("real", "asyncio", NODELAY, "the existing Python client in 64 threads, and its server, "
                           "NODELAY forced on both", nodelay=True),
     "native+nd": AsyncSpec("native", "", STOCK, "the existing client in native Rust with NODELAY and QUICKACK, "
@@ -85,6 +87,8 @@ class AsyncTools:
             argv = [binary, *at, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", str(folder)]
         elif kind == ECHO:
             argv = [sys.executable, str(HERE / "echo_server.py"), str(port)]
+        elif kind == OURS:
+            argv = [sys.executable, "-m", "simdrive", "serve", str(folder / "ours.store"), *at]
         else:
             binary = str(self.tools.server if kind == NODELAY else self.stock)
             argv = [binary, str(folder / f"{kind}.store"), "--host", "127.0.0.1", *at]

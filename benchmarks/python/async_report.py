@@ -6,6 +6,7 @@ from typing import Any
 
 import report
 from async_peers import LOOPS, PEERS, SERVER_VERSION
+from async_sections import HOLDS
 from report import Gate, median, ratio
 from sections import Results
 
@@ -40,7 +41,7 @@ def gates(results: Results) -> list[Gate]:
         add("small", f"{loop}: read 1 KiB, 64 in flight: calls/s, of native+nd's", faster, 1.0, "x", at_least=True)
         used = ratio(results, "small", GATED, "cpu_us", (ours,), f"picows@{loop}")
         add("small", f"{loop}: the same: client CPU, of picows's", used, 1.5, "x")
-        for op in ("write", "read"):
+        for op in HOLDS:
             for field, how in (("hold_ms", "waits for a core left out"), ("wall_ms", "by the clock")):
                 longest = median(results, "hold", f"{op}_64MiB", ours, field)
                 add("hold", f"{loop}: {op} 64 MiB: longest hold, {how}", longest, 5.0, " ms")

@@ -6,12 +6,13 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from async_peers import PEERS, AsyncPeer, AsyncTools
+from async_peers import OURS, PEERS, AsyncPeer, AsyncTools
 from sections import MIB, Fields, Results, Stage
 
 INFLIGHT = (1, 8, 64, 256, 1024)
 MOST_BYTES = 64 * MIB  # under way at once
 HELD = ("simdrive", "redis", "glide", "websockets", "picows")
+HOLDS = ("write", "read", "view", "into", "write_stream", "read_stream")  # from "view" on simdrive's own
 
 
 class AsyncStage(Stage):
@@ -76,12 +77,12 @@ def large(s: AsyncStage) -> None:
 
 def hold(s: AsyncStage) -> None:
     """How long the loop stands still during one call of 64 MiB."""
-    s.open([name for name, spec in PEERS.items() if spec.kind in HELD])
+    s.open([name for name, spec in PEERS.items() if spec.kind in HELD and spec.server != OURS])
     s.each(lambda peer: peer.value("hold", 64 * MIB))  # type: ignore[attr-defined]
-    for op in ("write", "read", "view"):
+    for op in HOLDS:
 
         def run(peer: Any, op: str = op) -> None:
-            if op != "view" or peer.spec.kind == "simdrive":
+            if op in HOLDS[:2] or peer.spec.kind == "simdrive":
                 s.add(f"{op}_64MiB", peer.name, peer.command("hold", op=op, key=peer.key("hold")))
 
         s.each(run)

@@ -34,6 +34,9 @@ class Client:
     async def open(self, port: int) -> None:
         raise NotImplementedError
 
+    def prepare(self, size: int) -> None:
+        """Before a call of that size is watched."""
+
     def write(self, key: bytes, value: bytes) -> Awaitable[Any]:
         raise NotImplementedError
 
@@ -53,8 +56,23 @@ class Simdrive(Client):
     def read(self, key: bytes, _: int) -> Awaitable[Any]:
         return self.client.read(key)  # type: ignore[no-any-return]
 
+    def prepare(self, size: int) -> None:
+        self.buffer = bytearray(size)
+
     def view(self, key: bytes, _: int) -> Awaitable[Any]:
         return self.client.read(key, out="view")  # type: ignore[no-any-return]
+
+    async def into(self, key: bytes, _: int) -> bytearray:
+        await self.client.read(key, out=self.buffer)
+        return self.buffer
+
+    async def read_stream(self, key: bytes, _: int) -> int:
+        return sum([len(piece) async for piece in self.client.read_stream(key)])
+
+    def write_stream(self, key: bytes, value: bytes) -> Awaitable[Any]:
+        view = memoryview(value)
+        pieces = (view[start : start + (64 << 10)] for start in range(0, len(value), 64 << 10))
+        return self.client.write_stream(key, pieces)  # type: ignore[no-any-return]
 
 
 class RealInThreads(Client):
@@ -234,8 +252,8 @@ class Worker:
         self.values: dict[str, bytes] = {}
 
     def call(self, op: str, key: bytes, value: bytes) -> tuple[Callable[..., Awaitable[Any]], tuple[Any, ...]]:
-        if op == "write":
-            return self.client.write, (key, value)
+        if op in ("write", "write_stream"):
+            return getattr(self.client, op), (key, value)
         if op == "exists":
             return self.client.exists, (key,)
         return getattr(self.client, op), (key, len(value))
@@ -287,6 +305,7 @@ class Worker:
         """The longest that the loop stood still during one call, the end of its result included."""
         value = self.values[key]
         call, arguments = self.call(op, key.encode(), value)
+        self.client.prepare(len(value))
         start = time.perf_counter()
         async with Ticker() as ticker:
             answer = await call(*arguments)
