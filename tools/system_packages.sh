@@ -7,12 +7,13 @@
 #     clang      clang 19 with the runtime of libFuzzer
 #     emulation  what tools/emulate.sh needs
 #     proofs     what tools/prove.sh --all needs beside build and emulation
+#     bench      what benchmarks/python/store_speed.py needs
 #     ccache     ccache, which only saves time: where it cannot be had, this says so and is no failure
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . tools/dry_run.sh
 if [ $# -eq 0 ]; then
-  echo "usage: tools/system_packages.sh [--dry-run] build|clang|emulation|proofs|ccache ..." >&2
+  echo "usage: tools/system_packages.sh [--dry-run] build|clang|emulation|proofs|bench|ccache ..." >&2
   exit 2
 fi
 
@@ -46,6 +47,9 @@ for group; do
     clang)
       need clang-19 on_path clang++-19
       need libclang-rt-19-dev exists '/usr/lib/llvm-19/lib/clang/19/lib/linux/libclang_rt.fuzzer*'
+      ;;
+    bench)
+      need liblmdb-dev exists /usr/include/lmdb.h
       ;;
     emulation)
       need qemu-user-static on_path qemu-aarch64-static

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar, overload
 
-from simdrive._core import NamespaceHasher, Value, check_timeout
+from simdrive._core import NamespaceHasher, Value, check_timeout, checked_pair, pairs_of
 from simdrive.errors import BatchError, ClosedError, SimdriveError, UnsupportedOperationError
 from simdrive.mapping import StoreMapping
 from simdrive.streams import Progress, Streams, given
@@ -354,10 +354,8 @@ class Naming:
 def keys_and_values(items: Iterable[tuple[Buffer, Buffer]] | Mapping[Any, Buffer]) -> tuple[list[Any], list[Any]]:
     """Those of the items of a batch."""
     keys, values = [], []
-    for index, pair in enumerate(items.items() if isinstance(items, Mapping) else items):
-        if isinstance(pair, (str, bytes, bytearray)):
-            raise TypeError(f"items must be pairs of key and value; item {index} is {type(pair).__name__}")
-        key, value = pair
+    for index, pair in enumerate(pairs_of(items)):
+        key, value = checked_pair(pair, index)
         keys.append(key)
         values.append(value)
     return keys, values

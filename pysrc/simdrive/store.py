@@ -123,16 +123,18 @@ class Store(_core.Store, StoreStreams):
         """Rewrites the file with the live entries alone, and goes on with the new one.
 
         Entries that are held, iterators and readers are not disturbed; writers wait. A crash leaves the old or the new
-        file.
+        file, which has the old one's rights.
 
         Args:
             target: write the entries to a new store there instead, and leave this one alone; also in mode ``"r"``, and
-                so a way from older layouts to the present one. There must be no such file.
+                so a way from older layouts to the present one. There must be no such file. A crash leaves all of it,
+                or nothing by that name and perhaps ``<target>.compact``, which the next attempt removes.
             progress: called as ``progress(done, total)`` in bytes. What it raises ends the call, and nothing has
                 changed. Without `target` it must not write to this store.
 
         Raises:
             StoreCorruptError: a live entry has a wrong checksum; `recover` drops those.
+            StoreLockedError: another process writes to `target`.
         """
         return self._compact(None if target is None else checked_path(target), progress)
 

@@ -1,13 +1,16 @@
 """Writes a store while system calls fail, and goes on: python -m support.store_survivor PATH SEED SYNC CALLS.
 
 Says on standard output what came of each call of `store_writer.steps`: ``ok``, ``not applied`` or ``unknown``, a tab,
-and the error. A store that is read-only since a sync failed is opened again. Any other error ends it.
+and the error; and at the end how many writing system calls that were. A store that is read-only since a sync failed is
+opened again. Any other error ends it.
 """
 
 from __future__ import annotations
 
 import itertools
+import re
 import sys
+from pathlib import Path
 
 import simdrive
 from support.store_writer import Step, carry_out, steps, values_of
@@ -53,8 +56,15 @@ def outcome(store: simdrive.Store, step: Step) -> str:
     return "ok\t"
 
 
+def written() -> int:
+    """Writing system calls of this process."""
+    found = re.search(r"^syscw: (\d+)$", Path("/proc/self/io").read_text(), re.MULTILINE)
+    return int(found[1]) if found else 0
+
+
 def main(path: str, seed: str, sync: str, calls: str) -> None:
     """Carry out so many calls."""
+    before = written()
     store = opened(path, sync)
     for step in itertools.islice(steps(int(seed), LARGEST), int(calls)):
         print(outcome(store, step))
@@ -62,6 +72,7 @@ def main(path: str, seed: str, sync: str, calls: str) -> None:
             closed(store)
             store = opened(path, sync)
     closed(store)
+    print(f"# writes: {written() - before}")
 
 
 if __name__ == "__main__":

@@ -303,13 +303,14 @@ class Store {
   // ---- Looking after the file ----
 
   /// Rewrites the file with the live entries alone, newest first (so that compacting twice restores the order), and
-  /// goes on with the new one. Readers and entries are not disturbed; writers wait. A crash leaves the old or the new
-  /// file. Also: `store_corrupt` at the first live entry whose checksum is wrong (`recover` drops those),
-  /// `interrupted`.
+  /// goes on with the new one, which has the old one's rights. Readers and entries are not disturbed; writers wait. A
+  /// crash leaves the old or the new file. Also: `store_corrupt` at the first live entry whose checksum is wrong
+  /// (`recover` drops those), `interrupted`.
   Result<CompactResult> compact(const Progress& progress = {});
   /// Writes the live entries to a new store at `target`, which must not exist, and leaves this one alone. For stores
-  /// in mode `read`, too, and so a way from the older layouts to the present one. Also: `store_corrupt` for a store
-  /// that is `OpenReport::incomplete`.
+  /// in mode `read`, too, and so a way from the older layouts to the present one. A crash leaves all of it, or nothing
+  /// by that name and perhaps `target` with `.compact` behind it, which the next attempt removes. Also:
+  /// `store_corrupt` for a store that is `OpenReport::incomplete`, `store_locked` while another one is written there.
   Result<CompactResult> compact_to(std::string target, const Progress& progress = {}) const;
   /// Checks every record from the first to the tail, live or not. Also: `interrupted`.
   Result<VerifyReport> verify(const Progress& progress = {}) const;

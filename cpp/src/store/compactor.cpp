@@ -64,9 +64,27 @@ Result<void> copy_record(File& from, const Record& record, Appender& to, Bytes& 
   return to.append(record.trailer.hash, buffer);
 }
 
-store::Progress told_to(Ticker& ticker) {
-  return [&ticker](std::uint64_t done, std::uint64_t total) { return ticker.at(done, total).ok(); };
-}
+/// Tells of the third of a work on `size` bytes that begins behind `before` others.
+class Third {
+ public:
+  Third(Ticker& ticker, std::uint64_t size, unsigned before) noexcept : ticker_(ticker), size_(size), before_(before) {}
+
+  Result<void> at(std::uint64_t done, std::uint64_t total) {
+    const double share = total == 0 ? 1 : std::min(1.0, static_cast<double>(done) / static_cast<double>(total));
+    const double all = static_cast<double>(size_) * (before_ + share) / kThirds;
+    return ticker_.at(std::min(static_cast<std::uint64_t>(all), size_ - 1), size_);
+  }
+  store::Progress told() {
+    return [this](std::uint64_t done, std::uint64_t total) { return at(done, total).ok(); };
+  }
+
+ private:
+  static constexpr unsigned kThirds = 3;
+
+  Ticker& ticker_;
+  std::uint64_t size_;
+  unsigned before_;
+};
 
 }  // namespace
 
@@ -164,8 +182,9 @@ Result<RecoverReport> recover_file(FileSystem& files, File& file, const std::str
   Ticker ticker(progress);
   if (Result<void> told = ticker.at(0, *size); !told) return std::move(told).error();
   CountOnly visitor;
+  Third checking(ticker, *size, 0);
   const Result<Plan> plan = recover(source, read_mark(files, path), visitor,
-                                    {.check = Check::all, .permit_loss = true, .progress = told_to(ticker)});
+                                    {.check = Check::all, .permit_loss = true, .progress = checking.told()});
   if (!plan) return plan.error();
   if (plan->action == Action::refuse && plan->refusal == Refusal::format) {
     return Error{.code = Errc::store_format,
@@ -174,13 +193,15 @@ Result<RecoverReport> recover_file(FileSystem& files, File& file, const std::str
   if (plan->tail == *size && plan->bad_checksums == 0 && plan->dropped_records == 0) {
     report.kept_bytes = *size;
     report.entries = plan->records;
+    if (Result<void> told = ticker.at(*size, *size); !told) return std::move(told).error();
     return report;
   }
 
   std::vector<Record> records;
   const Layout layout = plan->layout == Layout::mixed ? Layout::aligned64 : plan->layout;
+  Third searching(ticker, *size, 1);
   const Result<SalvageReport> salvaged =
-      salvage(source, {.layout = layout, .progress = told_to(ticker)}, [&](std::span<const Record> found) {
+      salvage(source, {.layout = layout, .progress = searching.told()}, [&](std::span<const Record> found) {
         records.insert(records.end(), found.begin(), found.end());
         return Result<void>();
       });
@@ -197,11 +218,13 @@ Result<RecoverReport> recover_file(FileSystem& files, File& file, const std::str
       if (Result<void> locked = (*made)->try_lock_exclusive(); !locked) return locked;
     }
     Appender to(*made, 0);
+    Third copying(ticker, *size, 2);
     Bytes buffer;
     for (std::size_t i = records.size(); i-- > 0;) {  // they came newest first
       if (Result<void> copied = copy_record(file, records[i], to, buffer); !copied) return copied;
-      if (Result<void> told = ticker.at(records.size() - i, records.size()); !told) return told;
+      if (Result<void> told = copying.at(records.size() - i, records.size()); !told) return told;
     }
+    if (Result<void> told = ticker.at(*size, *size); !told) return told;
     Result<std::string> kept = keep_copy(files, file, 0, *size, path + ".damaged");
     if (!kept) return std::move(kept).error();
     report.backup_path = std::move(kept).value();

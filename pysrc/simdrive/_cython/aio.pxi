@@ -638,13 +638,11 @@ cdef class AsyncCore:
         cdef Error error
         cdef CAsyncCall* c
         cdef AsyncCall call = self.new_call("batch_write", gives_nothing, timeout, progress, &o, limit, future)
-        pairs = list(items.items()) if isinstance(items, _Mapping) else list(items)
+        pairs = pairs_of(items)
         call.flat = _Borrowed(2 * len(pairs))
         call.keys = []
         for index, pair in enumerate(pairs):
-            if isinstance(pair, (str, bytes, bytearray)):
-                raise TypeError(f"items must be pairs of key and value; item {index} is {type(pair).__name__}")
-            key, value = pair
+            key, value = checked_pair(pair, index)
             call.flat.add(key, "key")
             call.flat.add(value, "value")
             call.keys.append(key)

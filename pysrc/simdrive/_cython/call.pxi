@@ -177,6 +177,31 @@ def check_timeout(timeout):
         seconds(timeout, "timeout")
 
 
+def pairs_of(items):
+    """A list of the items of a batch, pairs or a mapping."""
+    if isinstance(items, _Mapping):
+        return list(items.items())
+    try:
+        each = iter(items)
+    except TypeError:
+        raise TypeError(
+            f"items must be pairs of key and value, or a mapping, not {type(items).__name__}"
+        ) from None
+    return list(each)
+
+
+def checked_pair(pair, index):
+    """Key and value of an item of a batch."""
+    if not isinstance(pair, (str, bytes, bytearray)):
+        try:
+            key, value = pair
+            return key, value
+        except (TypeError, ValueError):
+            pass
+    shown = f"has {len(pair)} parts" if isinstance(pair, (tuple, list)) else f"is {type(pair).__name__}"
+    raise TypeError(f"items must be pairs of key and value; item {index} {shown}")
+
+
 cdef class _Borrowed:
     """Many caller's buffers as one array, held until release()."""
     cdef Flat* flat

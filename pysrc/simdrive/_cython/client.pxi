@@ -158,13 +158,11 @@ cdef class Client:
             return self._split_batch(items, max_bytes, timeout, progress)
         self.fill_options(&o, timeout)
         self.fill_progress(&o, progress)
-        pairs = list(items.items()) if isinstance(items, _Mapping) else list(items)
+        pairs = pairs_of(items)
         cdef _Borrowed flat = _Borrowed(2 * len(pairs))
         keys = []
         for index, pair in enumerate(pairs):
-            if isinstance(pair, (str, bytes, bytearray)):
-                raise TypeError(f"items must be pairs of key and value; item {index} is {type(pair).__name__}")
-            key, value = pair
+            key, value = checked_pair(pair, index)
             flat.add(key, "key")
             flat.add(value, "value")
             keys.append(key)

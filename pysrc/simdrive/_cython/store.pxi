@@ -92,13 +92,11 @@ cdef class Store:
         cdef cbool nulls = allow_null
         cdef cbool ok
         check_progress(progress)
-        pairs = list(items.items()) if isinstance(items, _Mapping) else list(items)
+        pairs = pairs_of(items)
         cdef _Borrowed flat = _Borrowed(len(pairs))
         keys = []
         for index, pair in enumerate(pairs):
-            if isinstance(pair, (str, bytes, bytearray)):
-                raise TypeError(f"items must be pairs of key and value; item {index} is {type(pair).__name__}")
-            key, value = pair
+            key, value = checked_pair(pair, index)
             flat.add(value, "value")
             keys.append(key)
         hash_keys(keys, &hashes, "key")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import gc
 import inspect
@@ -431,3 +432,29 @@ def test_methods_are_those_of_a_client() -> None:
             if parameter.name in theirs:
                 assert parameter.default == theirs[parameter.name].default
                 assert parameter.kind == theirs[parameter.name].kind
+
+
+@pytest.mark.parametrize(
+    ("items", "words"),
+    [
+        (5, "or a mapping, not int"),
+        ([5], "item 0 is int"),
+        ([(b"a", b"b"), b"ab"], "item 1 is bytes"),
+        ([(b"a",)], "item 0 has 1 parts"),
+        ([[b"a", b"b", b"c"]], "item 0 has 3 parts"),
+    ],
+)
+def test_batches_of_what_is_no_pair(items: Any, words: str) -> None:
+    async def asynchronous(url: str) -> None:
+        async with await simdrive.aconnect(url) as client:
+            for target in (client, client.namespace(b"n")):
+                with pytest.raises(TypeError, match=f"^items must be pairs of key and value.*{words}"):
+                    await target.batch_write(items)
+
+    with simdrive.MemoryStore() as store, simdrive.Server(store) as server, simdrive.connect(server.url) as client:
+        targets: list[Any] = [store, store.namespace(b"n"), client, client.namespace(b"n")]
+        for target in targets:
+            with pytest.raises(TypeError, match=f"^items must be pairs of key and value.*{words}"):
+                target.batch_write(items)
+        asyncio.run(asynchronous(server.url))
+        assert len(store) == 0

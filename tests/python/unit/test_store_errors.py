@@ -196,8 +196,11 @@ def test_recover_a_file_that_does_not_open(tmp_path: Path) -> None:
     image = path.read_bytes()
     path.write_bytes(image[:700] + os.urandom(300) + image[1000:-7] + os.urandom(600))
     told: list[tuple[int, int]] = []
+    size = path.stat().st_size
     report = simdrive.Store.recover_file(path, progress=lambda done, total: told.append((done, total)))
-    assert told
+    assert {total for _, total in told} == {size}, "bytes of the file, whatever it is at"
+    assert told == sorted(told)
+    assert told[-1] == (size, size)
     assert report.backup_path == f"{path}.damaged"
     assert report.kept_bytes == path.stat().st_size
     with simdrive.Store(path) as store:
@@ -205,7 +208,9 @@ def test_recover_a_file_that_does_not_open(tmp_path: Path) -> None:
         kept = {key: store.read(key) for key in values if key in store}
         assert len(kept) == report.entries > 10
         assert all(values[key] == value for key, value in kept.items())
-    again = simdrive.Store.recover_file(path)
+    told.clear()
+    again = simdrive.Store.recover_file(path, progress=lambda done, total: told.append((done, total)))
+    assert told[-1] == (path.stat().st_size, path.stat().st_size)
     assert (again.backup_path, again.dropped_bytes) == (None, 0)
 
 

@@ -1,4 +1,4 @@
-"""What compact() and recover() put beside a store: for whom it is, and what is left of it when the process is killed."""
+"""What compact() and recover() put beside a store: for whom it is, and what a killed process leaves of it."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_the_new_file_is_for_those_whom_the_old_one_was_for(tmp_path: Path, mode
         assert rights(str(store.opened.cut_path)) == before
         store.compact(tmp_path / "new.bin")  # is as a store that is made anew
     assert rights(mark) == before
-    assert rights(tmp_path / "new.bin") == ("0o600", os.geteuid(), os.stat(tmp_path).st_gid)
+    assert rights(tmp_path / "new.bin") == ("0o600", os.geteuid(), tmp_path.stat().st_gid)
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root may become somebody else")
