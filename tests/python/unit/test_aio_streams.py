@@ -17,7 +17,7 @@ import pytest
 import simdrive
 from simdrive import _core, streams
 from support.fault_peer import FaultPeer
-from support.loops import LOOPS, run_in
+from support.loops import LOOPS, run_in, until
 
 DATA = bytes(range(1, 251)) * 10_000  # 2.4 MiB
 PIECES = [DATA[i : i + 100_000] for i in range(0, len(DATA), 100_000)]
@@ -332,6 +332,46 @@ def test_a_non_blocking_sink_is_waited_for(kind: str, peer: FaultPeer) -> None:
             await asyncio.to_thread(lambda: reader.read(len(DATA)))
             await asyncio.to_thread(lambda: reader.read(1 << 16))
             assert await reading == len(DATA)
+
+    with_client(kind, peer, main)
+
+
+def test_slow_consumers_get_all_and_keep_nobody_waiting(kind: str, peer: FaultPeer) -> None:
+    peer.store.entries[b"key"] = DATA
+    peer.store.entries[b"other"] = b"value"
+
+    async def main(client: simdrive.AsyncClient) -> None:
+        pieces: list[bytes] = []
+        written = bytearray()
+        calls = 0
+
+        async def others_were_served() -> None:
+            before = calls
+            await until(lambda: calls > before)
+
+        async def read_slowly() -> None:
+            async for piece in client.read_stream(b"key", chunk_size=50_000):
+                pieces.append(bytes(piece))
+                await others_were_served()
+
+        class SlowSink:
+            async def write(self, data: memoryview) -> int:
+                part = data[:50_000]
+                written.extend(part)
+                await others_were_served()
+                return len(part)
+
+        slow = [asyncio.ensure_future(read_slowly()), asyncio.ensure_future(client.read_into(b"key", SlowSink()))]
+        await until(lambda: len(pieces) > 0 and len(written) > 0)
+        while not all(task.done() for task in slow):
+            await client.write(b"key", b"new")  # what they read is theirs
+            assert await client.read(b"other") == b"value"
+            calls += 1
+        assert calls > 40
+        await asyncio.gather(*slow)
+        assert b"".join(pieces) == DATA
+        assert written == DATA
+        assert await client.read(b"key") == b"new"
 
     with_client(kind, peer, main)
 
