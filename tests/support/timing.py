@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 # What a call may take beyond its deadline. Sanitizer builds and busy machines may ask for more.
 SLACK = float(os.environ.get("SIMDRIVE_TEST_SLACK", "0.1"))
+BUSY = max(0.0, SLACK - 0.1)  # what they ask for
 
 
 @contextmanager
