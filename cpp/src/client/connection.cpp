@@ -331,8 +331,8 @@ void Connection::wait_for(Lock& lock, Call& call, TimePoint now) {
   while (call.placing) call.wake.wait(lock);  // somebody still uses it
 }
 
-std::size_t Connection::receive(std::size_t max) {
-  const std::size_t got = ws_->receive_all(max);
+std::size_t Connection::receive(std::size_t max, TimePoint until) {
+  const std::size_t got = ws_->receive_all(max, until);
   if (got != 0) {
     last_traffic_ = last_received_ = Clock::now();
     ping_sent_ = false;

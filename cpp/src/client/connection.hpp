@@ -127,7 +127,10 @@ class Connection final : public net::Events, public rpc::PendingCalls {
  private:
   using Lock = std::unique_lock<std::mutex>;
   static constexpr std::size_t kSlots = 4096;
+  // What a round of an event loop receives at most. Memory that a system has to find first takes longer to fill, a huge
+  // page of it 4 to 5 ms at once: there the time is what ends a round.
   static constexpr std::size_t kPumpMax = std::size_t{1} << 20;
+  static constexpr std::chrono::microseconds kPumpTime{250};
 
   explicit Connection(const Options& options) : options_(options), slots_(kSlots) {}
   Result<void> probe(net::TimePoint deadline, const Interrupt& interrupt);
@@ -175,7 +178,8 @@ class Connection final : public net::Events, public rpc::PendingCalls {
   void check_interrupt(Lock& lock, Call& call);
   void report_progress(Lock& lock, Call& call);
   void attend(Lock& lock, Call& call);
-  std::size_t receive(std::size_t max = std::numeric_limits<std::size_t>::max());
+  std::size_t receive(std::size_t max = std::numeric_limits<std::size_t>::max(),
+                      net::TimePoint until = net::TimePoint::max());
 
   const Options options_;
   mutable std::mutex mutex_;

@@ -35,8 +35,11 @@ bool Connection::pump() {
   if (broken()) return false;
   ws_->set_readable();
   std::size_t got = 0;
+  bool enough = false;
+  const TimePoint until = net::Clock::now() + kPumpTime;
   for (;;) {
-    got += receive(kPumpMax - got);
+    got += receive(kPumpMax - got, until);
+    enough = got >= kPumpMax || (got != 0 && net::Clock::now() >= until);
     auto* held = static_cast<Call*>(reader_->blocked());
     if (broken() || !held) break;
     if (held->orphan) {
@@ -44,14 +47,14 @@ bool Connection::pump() {
     } else {
       allocate(lock, *held);
     }
-    if (broken() || got >= kPumpMax) break;
+    if (broken() || enough) break;
   }
   send_blocked_ = false;
   if (!broken() && !sending_) send_queued(lock, {.bytes = kPumpMax, .now = net::Clock::now()});
   if (broken()) return false;
   if (heard_ && active_) ws_->quick_ack();  // as in sleep()
   heard_ = false;
-  return got >= kPumpMax;
+  return enough;
 }
 
 bool Connection::wants_write() const {

@@ -257,13 +257,16 @@ void WebSocket::write(std::span<const BytesView> pieces) {
 
 void WebSocket::ping() { impl_->stream.async_ping({}, Impl::Handler<&Impl::on_ping>{impl_.get()}); }
 
-std::size_t WebSocket::receive_all(std::size_t max) {
+std::size_t WebSocket::receive_all(std::size_t max, TimePoint until) {
   std::size_t total = 0;
+  const auto enough = [&] {
+    return total >= max || (total != 0 && until != TimePoint::max() && Clock::now() >= until);
+  };
   do {
     impl_->queue.run();
     impl_->arm_read();
     impl_->queue.run();
-  } while (!impl_->failed && total < max &&
+  } while (!impl_->failed && !enough() &&
            (impl_->receive_once(total) || (!impl_->read_armed && !impl_->events.need().empty())));
   return total;
 }

@@ -57,9 +57,10 @@ class WebSocket {
   void write(std::span<const BytesView> pieces);
   void ping();
 
-  /// Runs what is queued and, if bytes are wanted, receives until the socket is dry or about `max` bytes have come.
-  /// Returns the bytes received.
-  std::size_t receive_all(std::size_t max = std::numeric_limits<std::size_t>::max());
+  /// Runs what is queued and, if bytes are wanted, receives until the socket is dry, about `max` bytes have come, or
+  /// the receive is over that `until` fell into. Returns the bytes received.
+  std::size_t receive_all(std::size_t max = std::numeric_limits<std::size_t>::max(),
+                          TimePoint until = TimePoint::max());
   [[nodiscard]] bool has_send() const noexcept;
   IoResult send_some() noexcept;
   void complete_send(const IoResult& result);
