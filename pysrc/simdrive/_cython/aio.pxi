@@ -666,7 +666,7 @@ cdef class AsyncCore:
                 receiver.allocate = &sd_place_view
             elif out == "bytes":
                 receiver.context = &call.slot
-                receiver.allocate = &place_one
+                receiver.allocate = &place_one_on_loop
             else:
                 raise _ConfigurationError(f"out must be 'bytes', 'view' or a writable buffer, not {out!r}")
         else:
@@ -695,7 +695,7 @@ cdef class AsyncCore:
             receiver.allocate = &sd_place_views
         else:
             receiver.context = &call.slot
-            receiver.allocate = &place_many
+            receiver.allocate = &place_many_on_loop
         with nogil:
             c = sda_batch_read(self.c_obj[0], call.flat.flat, <size_t> call.flat.count, receiver, o, error)
             outside.back()

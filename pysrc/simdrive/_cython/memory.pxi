@@ -20,9 +20,9 @@ cdef extern from *:
 
     namespace {
 
-    // A bytes object is freed wherever its last reference goes, on a loop too, and that takes as long as it has pages:
-    // 32 MiB in small ones take 2.5 ms. From there on glibc gives each block a mapping of its own, so that the advice
-    // is about nothing else.
+    // A bytes object is freed wherever its last reference goes, and that takes as long as it has pages: 32 MiB in small
+    // ones take 2.5 ms of a loop. From there on glibc gives each block a mapping of its own, so that the advice is about
+    // nothing else.
     constexpr std::size_t kSmallPagesMax = std::size_t{32} << 20;
 
     // Asks for huge pages behind the first `kSmallPagesMax` bytes.
@@ -43,19 +43,12 @@ cdef extern from *:
     void sd_prefer_huge_pages(void* start, size_t size) noexcept nogil
 
 
-cdef inline object new_bytes(Py_ssize_t size):
-    """A bytes object of `size` bytes that are still to be written; nobody else knows it. MemoryError."""
-    value = PyBytes_FromStringAndSize(NULL, size)
-    sd_prefer_huge_pages(PyBytes_AS_STRING(value), <size_t> size)
-    return value
-
-
 cdef object bytes_of(const uint8_t* data, Py_ssize_t size):
     """A bytes object with what is at `data`, which stays there until this returns. MemoryError."""
     cdef Outside outside
     if size <= kQuick:
         return PyBytes_FromStringAndSize(<const char*> data, size)
-    copy = new_bytes(size)
+    copy = PyBytes_FromStringAndSize(NULL, size)
     cdef char* target = PyBytes_AS_STRING(copy)
     with nogil:
         memcpy(target, data, <size_t> size)

@@ -113,7 +113,7 @@ cdef list payloads_of(Entries& entries):
         payloads = PyList_New(count)
         for i in range(count):
             if sd_has(entries, i):
-                payload = new_bytes(<Py_ssize_t> sd_at(entries, i).size())
+                payload = PyBytes_FromStringAndSize(NULL, <Py_ssize_t> sd_at(entries, i).size())
                 targets[i] = PyBytes_AS_STRING(payload)
                 total += sd_at(entries, i).size()
             else:

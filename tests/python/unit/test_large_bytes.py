@@ -1,9 +1,9 @@
-"""Bytes objects above 32 MiB: what is beyond those is in huge pages, so that freeing them holds up no loop."""
+"""Bytes objects above 32 MiB on loops: what is beyond those is in huge pages, so that freeing them holds up no loop."""
 
 import asyncio
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -70,12 +70,31 @@ def by_view(url: str, key: bytes) -> bytes | None:
         return bytes(view)
 
 
-def by_loop(url: str, key: bytes) -> bytes | None:
-    async def read() -> bytes | None:
+def on_loop(url: str, read: Callable[[simdrive.AsyncClient], Awaitable[bytes | None]]) -> bytes | None:
+    async def run() -> bytes | None:
         async with await simdrive.aconnect(url) as client:
-            return await client.read(key)
+            return await read(client)
 
-    return asyncio.run(read())
+    return asyncio.run(run())
+
+
+def by_loop(url: str, key: bytes) -> bytes | None:
+    return on_loop(url, lambda client: client.read(key))
+
+
+def by_loops_batch(url: str, key: bytes) -> bytes | None:
+    async def read(client: simdrive.AsyncClient) -> bytes | None:
+        return (await client.batch_read([key]))[0]
+
+    return on_loop(url, read)
+
+
+def by_loops_pipeline(url: str, key: bytes) -> bytes | None:
+    async def read(client: simdrive.AsyncClient) -> bytes | None:
+        async with client.pipeline() as pipeline:
+            return await pipeline.read(key)
+
+    return on_loop(url, read)
 
 
 def by_store(url: str, key: bytes) -> bytes | None:
@@ -86,10 +105,11 @@ def by_store(url: str, key: bytes) -> bytes | None:
         return store.read(key)
 
 
-WAYS = [by_client, by_batch, by_pipeline, by_view, by_loop, by_store]
+ON_LOOPS = [by_loop, by_loops_batch, by_loops_pipeline]
+ELSEWHERE = [by_client, by_batch, by_pipeline, by_view, by_store]
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", ON_LOOPS)
 def test_what_is_beyond_32_mib_is_in_huge_pages(url: str, way: Callable[[str, bytes], bytes | None]) -> None:
     value = way(url, b"large")
     assert value is not None
@@ -98,9 +118,11 @@ def test_what_is_beyond_32_mib_is_in_huge_pages(url: str, way: Callable[[str, by
     assert value.count(0) == SIZE
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_no_other_value_asks_for_huge_pages(url: str, way: Callable[[str, bytes], bytes | None]) -> None:
-    value = way(url, b"little")
+@pytest.mark.parametrize(
+    ("way", "key"), [*((way, b"little") for way in ON_LOOPS), *((way, b"large") for way in ELSEWHERE)]
+)
+def test_no_other_value_asks_for_huge_pages(url: str, way: Callable[[str, bytes], bytes | None], key: bytes) -> None:
+    value = way(url, key)
     assert value is not None
-    assert len(value) == LITTLE
-    assert "hg" not in flags_at(id(value) + LITTLE - 4096)
+    assert len(value) == (SIZE if key == b"large" else LITTLE)
+    assert "hg" not in flags_at(id(value) + len(value) - 4096)
