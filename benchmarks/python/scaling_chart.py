@@ -16,6 +16,7 @@ SIZE = 1024
 PEERS = {
     "simdrive@uvloop": "#1f6feb",
     "simdrive@asyncio": "#8ab4f8",
+    "simdrive+serve@uvloop": "#7b2cbf",
     "picows@uvloop": "#2a9d8f",
     "websockets@uvloop": "#8ac7bf",
     "redis@uvloop": "#c8553d",
@@ -74,7 +75,7 @@ def write(results: Results, path: Path, facts: dict[str, Any]) -> Path | None:
     if not rates:
         return None
     width = LEFT + 2 * WIDTH + GAP + 20
-    height = TOP + HEIGHT + 70
+    height = TOP + HEIGHT + 74
     title = f"read 1 KiB over the calls in flight, {facts['rounds']} rounds, pin {facts['pin']}"
     out = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" font-family="sans-serif">',
