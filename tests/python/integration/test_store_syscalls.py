@@ -16,14 +16,19 @@ from pathlib import Path
 import pytest
 
 import simdrive
+from support.amounts import amount
 from support.store_survivor import LARGEST
 from support.store_writer import KEYS, Step, steps, value_of
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="strace and libfiu are for Linux")
-
-ROUNDS = 5
+ROUNDS = amount(5, 50)
 CALLS = 40
 TESTS = Path(__file__).resolve().parents[2]
+
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="strace and libfiu are for Linux"),
+    pytest.mark.amounts,
+    pytest.mark.timeout(60 + 10 * ROUNDS),
+]
 
 State = dict[bytes, set["tuple[int, int] | None"]]  # what each key may have
 

@@ -8,11 +8,16 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 import simdrive
+from support.amounts import amount
+
+EXAMPLES = int(os.environ.get("SIMDRIVE_STORE_EXAMPLES") or amount(200, 5000))
+pytestmark = [pytest.mark.amounts, pytest.mark.timeout(120 + EXAMPLES)]
 
 KEYS = [b"", b"a", b"key", b"another key", b"\0", b"k" * 300]
 keys = st.sampled_from(KEYS)
@@ -153,7 +158,7 @@ class StoreMachine(RuleBasedStateMachine):
 
 TestStoreMachine = StoreMachine.TestCase
 TestStoreMachine.settings = settings(
-    max_examples=int(os.environ.get("SIMDRIVE_STORE_EXAMPLES", "200")),
+    max_examples=EXAMPLES,
     stateful_step_count=40,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
