@@ -134,7 +134,7 @@ class Lab:
         if request_id is not None and (reply := peer.reply_to(request_id)) is not None:
             if reply.metadata == bytes([muxio.SUCCESS]):
                 return Outcome("answered", None, after)
-            return Outcome("error reply", None, after, reply.payload[:80].decode("utf-8", "replace"))
+            return Outcome("error reply", None, after, reply.payload[:160].decode("utf-8", "replace"))
         if (outcome := self.ended(peer)) is not None:
             return outcome
         works = self.works(peer)
