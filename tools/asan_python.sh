@@ -20,6 +20,9 @@ ignored+=("--deselect=tests/python/unit/test_value.py::test_many_small_values_do
 ignored+=("--deselect=tests/python/unit/test_value.py::test_parts_come_back_with_the_last")
 ignored+=("--deselect=tests/python/unit/test_store_threads.py::test_memory_stays_flat")
 ignored+=("--deselect=tests/python/unit/test_value_reads.py::test_tries_that_fail_leave_nothing_behind")
+for name in they_are_freed_when_nobody_has_them results_that_nobody_waits_for many_one_after_the_other; do
+  ignored+=("--deselect=tests/python/unit/test_aio_large_bytes.py::test_$name")
+done
 arguments=("$@")
 [ $# -ne 0 ] || arguments=(-q tests/python/unit "${ignored[@]}")
 

@@ -200,6 +200,9 @@ cdef class AsyncCore:
     cdef cbool pumping  # the C++ client runs, and may call Python
     cdef unsigned long thread, born  # forks before it was made
     cdef AsyncCall newest  # of the calls under way
+    cdef CLargeResults large
+    cdef object look_timer  # until which `large` is left alone
+    cdef double look_in
     cdef object __weakref__
 
     def __cinit__(self, options, loop, make_thread):
@@ -222,6 +225,7 @@ cdef class AsyncCore:
     def __dealloc__(self):
         cdef Outside outside
         cdef CAsyncClient* c = self.c_obj
+        self.large.release()
         if c == NULL:
             return
         self.leave_watcher()
@@ -366,8 +370,32 @@ cdef class AsyncCore:
                 error = RuntimeError(f"progress raised {error!r}")
             call.future.set_exception(error)
             return 0
+        if call.gives == gives_value or call.gives == gives_values:
+            self.keep_large(result)
         call.future.set_result(result)
         return 0
+
+    cdef int keep_large(self, object result) except -1:
+        cdef cbool kept = False
+        if type(result) is bytes:
+            kept = len(<bytes> result) >= kSlowToFree and self.large.keep(<PyObject*> result)
+        elif type(result) is list:
+            for value in <list> result:
+                if type(value) is bytes and len(<bytes> value) >= kSlowToFree:
+                    kept = self.large.keep(<PyObject*> value) or kept
+        if kept:
+            self.look_in = 0.005
+            if self.look_timer is not None:
+                self.look_timer.cancel()
+            self.look_timer = self.loop.call_later(self.look_in, self._look)
+        return 0
+
+    def _look(self):
+        """Frees what was read and is not used any more; the longer it is used, the more seldom."""
+        self.look_timer = None
+        if self.large.look() and self.is_here():
+            self.look_in = min(2 * self.look_in, 1.0)
+            self.look_timer = self.loop.call_later(self.look_in, self._look)
 
     cdef int arm(self) except -1:
         """Has the loop watch what the core wants watched."""
@@ -445,6 +473,10 @@ cdef class AsyncCore:
         here = self.is_here()
         closed = self.loop.is_closed()
         self.watching = False
+        self.large.release()
+        timer, self.look_timer = self.look_timer, None
+        if timer is not None and here and not closed:
+            timer.cancel()
         with nogil:
             self.c_obj.close()
             outside.back()
@@ -666,7 +698,7 @@ cdef class AsyncCore:
                 receiver.allocate = &sd_place_view
             elif out == "bytes":
                 receiver.context = &call.slot
-                receiver.allocate = &place_one_on_loop
+                receiver.allocate = &place_one
             else:
                 raise _ConfigurationError(f"out must be 'bytes', 'view' or a writable buffer, not {out!r}")
         else:
@@ -695,7 +727,7 @@ cdef class AsyncCore:
             receiver.allocate = &sd_place_views
         else:
             receiver.context = &call.slot
-            receiver.allocate = &place_many_on_loop
+            receiver.allocate = &place_many
         with nogil:
             c = sda_batch_read(self.c_obj[0], call.flat.flat, <size_t> call.flat.count, receiver, o, error)
             outside.back()

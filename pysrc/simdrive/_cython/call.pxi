@@ -55,28 +55,14 @@ cdef cbool place_one(void* context, const uint64_t* sizes, size_t count, uint8_t
     cdef Outside outside
     outside.back()
     with gil:
-        return make_one(context, sizes, targets, False)
-
-
-cdef cbool place_one_on_loop(void* context, const uint64_t* sizes, size_t count, uint8_t** targets) noexcept nogil:
-    cdef Outside outside
-    outside.back()
-    with gil:
-        return make_one(context, sizes, targets, True)
+        return make_one(context, sizes, targets)
 
 
 cdef cbool place_many(void* context, const uint64_t* sizes, size_t count, uint8_t** targets) noexcept nogil:
     cdef Outside outside
     outside.back()
     with gil:
-        return make_many(context, sizes, count, targets, False)
-
-
-cdef cbool place_many_on_loop(void* context, const uint64_t* sizes, size_t count, uint8_t** targets) noexcept nogil:
-    cdef Outside outside
-    outside.back()
-    with gil:
-        return make_many(context, sizes, count, targets, True)
+        return make_many(context, sizes, count, targets)
 
 
 cdef cbool tell_progress(void* context, uint64_t done, uint64_t total) noexcept nogil:
@@ -93,7 +79,7 @@ cdef cbool call_progress(PyObject* callback, uint64_t done, uint64_t total) noex
     return result != NULL
 
 
-cdef cbool make_one(void* context, const uint64_t* sizes, uint8_t** targets, cbool on_loop) noexcept:
+cdef cbool make_one(void* context, const uint64_t* sizes, uint8_t** targets) noexcept:
     """Makes the bytes object of one value; the core fills it. A second try of the call makes its own."""
     cdef PyObject** slot = <PyObject**> context
     Py_DECREF_slot(slot[0])
@@ -102,14 +88,10 @@ cdef cbool make_one(void* context, const uint64_t* sizes, uint8_t** targets, cbo
         simdrive_clear_error()
         return False
     targets[0] = <uint8_t*> PyBytes_AS_STRING(<object> slot[0])
-    if on_loop:
-        sd_prefer_huge_pages(targets[0], <size_t> sizes[0])
     return True
 
 
-cdef cbool make_many(
-    void* context, const uint64_t* sizes, size_t count, uint8_t** targets, cbool on_loop
-) noexcept:
+cdef cbool make_many(void* context, const uint64_t* sizes, size_t count, uint8_t** targets) noexcept:
     """Makes a list of bytes objects and None; the core fills the bytes. A second try of the call makes its own."""
     cdef PyObject** slot = <PyObject**> context
     Py_DECREF_slot(slot[0])
@@ -123,8 +105,6 @@ cdef cbool make_many(
             else:
                 value = PyBytes_FromStringAndSize(NULL, <Py_ssize_t> sizes[i])
                 targets[i] = <uint8_t*> PyBytes_AS_STRING(value)
-                if on_loop:
-                    sd_prefer_huge_pages(targets[i], <size_t> sizes[i])
             Py_INCREF(value)
             PyList_SET_ITEM(values, <Py_ssize_t> i, value)
     except MemoryError:
