@@ -190,6 +190,7 @@ class InterleavedMachine(RuleBasedStateMachine):
         self.under_way: list[asyncio.Task[None]] = []
         self.writing: dict[bytes, list[Writing]] = {key: [] for key in KEYS}
         self.looking: list[dict[bytes, set[Value]]] = []  # what each read that is under way may see
+        self.unsettled = False  # a write that was given up may be under way in the server
 
     def wait(self, call: Awaitable[Any]) -> Any:
         return self.loop.run_until_complete(asyncio.wait_for(call, 30))
@@ -243,6 +244,7 @@ class InterleavedMachine(RuleBasedStateMachine):
         for key, writing in mine.items():
             register = self.model[key]
             if outcome == "unknown":
+                self.unsettled = True
                 register.unknown(writing.value)
             elif outcome == "applied" and writing.alone:
                 register.applied(writing.value)
@@ -327,8 +329,9 @@ class InterleavedMachine(RuleBasedStateMachine):
     def kill(self) -> None:
         self.server.kill()
         self.model.server_gone()
-        if any(self.writing.values()):
+        if self.unsettled or any(self.writing.values()):
             self.model.store_torn()
+        self.unsettled = False
         for key in KEYS:
             self.note(key)
         self.up = False
