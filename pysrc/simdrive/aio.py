@@ -455,10 +455,12 @@ class AsyncClient(AsyncStreams):
         core = getattr(self, "_core", None)
         if core is None or not core.is_watched or os.getpid() != self._pid:
             return
-        warnings.warn(
-            f"unclosed {self!r}; use async with, or await close()", ResourceWarning, source=self, stacklevel=1
-        )
-        core.let_go()
+        try:
+            warnings.warn(
+                f"unclosed {self!r}; use async with, or await close()", ResourceWarning, source=self, stacklevel=1
+            )
+        finally:  # also where warnings are errors
+            core.let_go()
 
     @property
     def _calls(self) -> AsyncCore:

@@ -6,8 +6,10 @@ import asyncio
 import gc
 import os
 import sys
+import warnings
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -154,6 +156,26 @@ def test_a_client_that_is_dropped(kind: str, url: str) -> None:
     value = run_in(kind, main())
     assert value == DATA
     assert sys.getrefcount(value) == 1 + OTHERS
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("action", ["ignore", "error"])
+def test_a_client_that_was_not_closed(kind: str, url: str, action: Any) -> None:
+    """Also where warnings are errors."""
+
+    async def main() -> bytes | None:
+        client = await simdrive.aconnect(url)
+        value = await client.read(b"large")
+        with warnings.catch_warnings():
+            warnings.simplefilter(action)
+            del client
+            gc.collect()
+        await until(
+            lambda: sys.getrefcount(value) == 1 + OTHERS + 1, what="its reference is gone"
+        )  # the lambda has one
+        return value
+
+    assert run_in(kind, main()) == DATA
 
 
 def test_a_child_of_fork_has_its_own(kind: str, url: str) -> None:
