@@ -370,7 +370,7 @@ cdef class AsyncCore:
                 error = RuntimeError(f"progress raised {error!r}")
             call.future.set_exception(error)
             return 0
-        if call.gives == gives_value or call.gives == gives_values:
+        if <PyObject*> result == call.slot and self.is_here():  # made by the call: no default
             self.keep_large(result)
         call.future.set_result(result)
         return 0

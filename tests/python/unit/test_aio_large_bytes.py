@@ -110,13 +110,16 @@ def test_whoever_has_them_keeps_them(kind: str, url: str) -> None:
     assert sys.getrefcount(value) == 1 + OTHERS
 
 
-def test_only_large_ones(kind: str, url: str) -> None:
+def test_only_large_ones_of_its_own(kind: str, url: str) -> None:
     async def main(client: simdrive.AsyncClient) -> None:
         small = await client.read(b"small")
         await asyncio.sleep(0)  # what has woken this task has the result, too
         assert sys.getrefcount(small) == 1 + OTHERS
-        default = b"d" * 100
-        assert await client.read(b"none", default=default) is default
+        default = bytes(8 * MIB)
+        for _ in range(3):
+            assert await client.read(b"none", default=default) is default
+        await asyncio.sleep(0)
+        assert sys.getrefcount(default) == 1 + OTHERS, "it is the caller's"
 
     with_client(kind, url, main)
 
