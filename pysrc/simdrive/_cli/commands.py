@@ -165,7 +165,7 @@ def hash_(settings: Settings, key: str | None, file: Path | None, namespace: str
     """
     if key is not None and file is not None:
         raise click.UsageError("KEY and --file exclude each other.")
-    if key is None or (key == "-" and settings.key_form == "text"):
+    if key is None or key == "-":
         source: Path | None = file or STANDARD
     else:
         source = None

@@ -14,7 +14,7 @@ import simdrive
 from simdrive.hashing import crc32
 
 from .failures import Damaged
-from .files import read_pieces
+from .files import Output, read_pieces
 from .manifest import NAME, Item, ManifestWriter, file_name, read_manifest
 from .program import command
 from .progress import Bar
@@ -30,7 +30,7 @@ _BATCH_ENTRIES = 4096
 
 @command("export")
 @click.argument("store", metavar="STORE", type=StoreFile())
-@click.argument("directory", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
+@click.argument("directory", metavar="DIR", type=Output(folder=True))
 @click.option("--force", is_flag=True, help="Take a folder that is not empty: an export in it is replaced.")
 def export(settings: Settings, store: str, directory: Path, force: bool) -> None:
     """Write the values of a store to files of a folder.
@@ -163,7 +163,10 @@ def check_files(items: list[Item], directory: Path) -> None:
     """Fails before anything is stored if a file is missing or has another size."""
     for item in items:
         path = directory / item.file_name
-        size = path.stat().st_size
+        try:
+            size = path.stat().st_size
+        except FileNotFoundError:
+            raise Damaged(f"there is no {path}, which the manifest lists (export the store again)") from None
         if size != item.size:
             raise Damaged(f"{path} has {counted(size, 'byte')}, the manifest says {item.size} (export the store again)")
 

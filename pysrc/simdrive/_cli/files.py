@@ -9,11 +9,12 @@ import stat
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO, TextIO
 
 import click
 
 STANDARD = Path("-")
+_PIECE = 16 << 20
 
 
 class Output(click.Path):
@@ -25,7 +26,8 @@ class Output(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if value == "":  # for pathlib it is the folder that one is in
-            raise click.UsageError(f"-o needs the name of {self._what}.", ctx)
+            name = "-o" if param is None or param.param_type_name == "option" else param.human_readable_name
+            raise click.UsageError(f"{name} needs the name of {self._what}.", ctx)
         return super().convert(value, param, ctx)
 
 
@@ -38,11 +40,19 @@ def _open(stream: TextIO | None, name: str) -> TextIO:
 
 def read_source(source: Path, *, limit: int | None = None) -> bytes:
     """A file, or standard input for ``-``; no more than one byte past the limit, so that one can tell."""
-    size = -1 if limit is None else limit + 1
-    if source == STANDARD:
-        return _open(sys.stdin, "standard input").buffer.read(size)
-    with source.open("rb") as file:
-        return file.read(size)
+    with contextlib.ExitStack() as stack:
+        if source == STANDARD:
+            file: BinaryIO = _open(sys.stdin, "standard input").buffer
+        else:
+            file = stack.enter_context(source.open("rb"))
+        if limit is None:
+            return file.read()
+        # Python's read(n) takes n bytes of memory at once, however few there are.
+        pieces, left = [], limit + 1
+        while left and (piece := file.read(min(left, _PIECE))):
+            pieces.append(piece)
+            left -= len(piece)
+        return b"".join(pieces)
 
 
 def read_pieces(source: Path, *, size: int = 1 << 20) -> Iterator[bytes]:

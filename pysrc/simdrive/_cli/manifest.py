@@ -15,8 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
 
-import click
-
+from .failures import Damaged
 from .staging import open_new
 
 NAME = "manifest.json"
@@ -79,18 +78,18 @@ def read_manifest(folder: Path) -> list[Item]:
     """The entries of the export in a folder, in the order in which they are to be stored.
 
     Raises:
-        click.ClickException: there is none, or it is none that this version reads.
+        Damaged: there is none, or it is none that this version reads.
     """
     path = folder / NAME
     try:
         with path.open(encoding="utf-8") as file:
             document = json.load(file, object_hook=_item)
     except FileNotFoundError:
-        raise click.ClickException(
+        raise Damaged(
             f"there is no {NAME} in {folder}: it is no export, or one that did not end (see `simdrive export --help`)"
         ) from None
     except (ValueError, RecursionError) as error:
-        raise click.ClickException(f"{path} is no manifest of an export: {error}") from None
+        raise Damaged(f"{path} is no manifest of an export: {error}") from None
     return _checked(document, path)
 
 
@@ -110,17 +109,17 @@ def _item(fields: dict[str, Any]) -> Any:
 
 def _checked(document: Any, path: Path) -> list[Item]:
     if not isinstance(document, dict) or document.get("format") != _HEAD["format"]:
-        raise click.ClickException(f"{path} is no manifest of an export")
+        raise Damaged(f"{path} is no manifest of an export")
     for name, value in _HEAD.items():
         if document.get(name) != value:
             found = json.dumps(document.get(name))
-            raise click.ClickException(f"{path} has {name} {found}; this version of simdrive reads {json.dumps(value)}")
+            raise Damaged(f"{path} has {name} {found}; this version of simdrive reads {json.dumps(value)}")
     entries = document.get("entries")
     if not isinstance(entries, list) or not all(isinstance(entry, Item) for entry in entries):
-        raise click.ClickException(f"{path} has an entry without hash, size and checksum")
+        raise Damaged(f"{path} has an entry without hash, size and checksum")
     seen: set[int] = set()
     for entry in entries:
         if entry.key_hash in seen:
-            raise click.ClickException(f"{path} has the hash {entry.key_hash:016x} twice")
+            raise Damaged(f"{path} has the hash {entry.key_hash:016x} twice")
         seen.add(entry.key_hash)
     return entries

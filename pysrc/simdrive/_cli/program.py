@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import signal
 import sys
@@ -54,7 +55,20 @@ class Program(click.Group):
             sys.exit(shell_complete(self, extra, "simdrive", COMPLETE_VARIABLE, instruction))
         settings = Settings()
         extra["obj"] = settings
-        sys.exit(self._guarded(list(sys.argv[1:] if args is None else args), settings, extra))
+        sys.exit(self._ended(self._guarded(list(sys.argv[1:] if args is None else args), settings, extra), settings))
+
+    def _ended(self, code: int, settings: Settings) -> int:
+        try:
+            if sys.stdout is not None:
+                sys.stdout.flush()
+        except (OSError, ValueError) as error:
+            # What is still buffered must not raise again when Python ends.
+            with contextlib.suppress(OSError, ValueError), Path(os.devnull).open("wb") as nowhere:
+                os.dup2(nowhere.fileno(), sys.stdout.fileno())
+            if code == OK:
+                code, line = explain(error, settings.attempt)
+                click.echo(line, err=True)
+        return code
 
     def _guarded(self, arguments: list[str], settings: Settings, extra: dict[str, Any]) -> int:
         try:
@@ -67,12 +81,9 @@ class Program(click.Group):
             click.echo(error.format_message(), err=True)
             return USAGE
         except BrokenPipeError:
-            # The reader has enough. What is still buffered must not raise again when Python ends.
-            with contextlib.suppress(OSError, ValueError), Path(os.devnull).open("wb") as nowhere:
-                os.dup2(nowhere.fileno(), sys.stdout.fileno())
-            return BROKEN_PIPE
+            return BROKEN_PIPE  # the reader has enough
         except (Exception, KeyboardInterrupt) as error:
-            if settings.debug and not isinstance(error, click.ClickException):
+            if settings.debug and sys.stderr is not None and not isinstance(error, click.ClickException):
                 traceback.print_exc(file=sys.stderr)
             code, line = explain(error, settings.attempt)
             click.echo(line, err=True)
@@ -86,6 +97,11 @@ def run() -> NoReturn:
         # As an exception, so that temporary files go.
         sys.exit(128 + number)
 
+    if sys.stdout is not None and isinstance(sys.stdout.buffer, io.RawIOBase):
+        # PYTHONUNBUFFERED: its writes may be short, which nobody would notice.
+        encoding, errors = sys.stdout.encoding, sys.stdout.errors
+        buffer = io.BufferedWriter(sys.stdout.detach())
+        sys.stdout = io.TextIOWrapper(buffer, encoding, errors, line_buffering=True)
     for name in ("SIGTERM", "SIGHUP"):
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) is signal.SIG_DFL:
@@ -109,7 +125,7 @@ Exit codes:
   3    no connection, or it broke
   4    timeout, also of waiting for a server that went away
   5    the server answered with an error
-  6    a store or an export is damaged, or the file is no store
+  6    a store or an export is damaged, or what is named is none
   70   internal error: a bug
   130  interrupted (Ctrl-C)
   141  the reader of standard output has gone (broken pipe)

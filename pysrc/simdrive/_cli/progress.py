@@ -26,7 +26,7 @@ class Bar:
     def __init__(self, mode: str, label: str) -> None:
         self._mode = mode
         self._label = label
-        self._wanted = mode == "on" or (mode == "auto" and sys.stderr.isatty())
+        self._wanted = sys.stderr is not None and (mode == "on" or (mode == "auto" and sys.stderr.isatty()))
         self._start = time.monotonic()
         self._told = 0.0
         self._bar: Progress | None = None

@@ -19,7 +19,7 @@ from simdrive.store_url import parse_target
 
 from .failures import plain
 from .program import command
-from .serving import FileWatch, Interrupts, begin_log, drain, remove_new
+from .serving import FileWatch, Interrupts, begin_log, drain, log_stop, remove_new
 from .settings import Settings, counted
 from .target import StoreFile, names_store, path_of
 
@@ -222,10 +222,7 @@ def serve(
                 with suppress(simdrive.SimdriveError):
                     server.stop(timeout=0.0)
             raise
-    settings.note(
-        f"stopped after {time.monotonic() - began:.0f} s and {counted(stats.requests, 'request')}"
-        + ("; connections still at work were cut" if cut else "")
-    )
+    log_stop(time.monotonic() - began, counted(stats.requests, "request"), cut=cut)
 
 
 def opened_store(store: str, sync: str | None, sync_interval: float | None) -> tuple[simdrive.Store, bool]:

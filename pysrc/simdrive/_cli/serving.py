@@ -115,6 +115,13 @@ class FileWatch:
         return None if self._file is None or os.path.samestat(found, self._file) else "is another file now"
 
 
+def log_stop(seconds: float, requests: str, *, cut: bool) -> None:
+    import logging
+
+    rest = "; connections still at work were cut" if cut else ""
+    logging.getLogger(_LOGGER).info("stopped after %.0f s and %s%s", seconds, requests, rest, extra={"event": "ended"})
+
+
 def remove_new(store: simdrive.Store) -> None:
     """Closes a store that was made just now, and removes its files if nothing was stored."""
     path = Path(os.path.realpath(str(store.path)))
@@ -155,4 +162,6 @@ def begin_log(settings: Settings) -> None:
     logger.propagate = False
     logger.setLevel(logging.DEBUG if settings.verbose else logging.WARNING if settings.quiet else logging.INFO)
     logging.captureWarnings(capture=True)
+    if settings.json:
+        settings.verbose = 0  # the last word of every command is no JSON
     logging.getLogger("py.warnings").handlers[:] = [handler]

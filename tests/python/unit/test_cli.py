@@ -452,6 +452,7 @@ def test_hash(run: Run, tmp_path: Path) -> None:
     assert run("hash", data=b"key").output == of_key + "\n"
     assert run("hash", "-", data=b"key").output == of_key + "\n"
     assert run("hash", "--hex", b"key".hex()).output == of_key + "\n"
+    assert run("hash", "--hex", "-", data=b"key").output == of_key + "\n"
     assert run("hash", "-f", "f").output == of_file + "\n"
     assert run("hash", "--base64", "-f", "-", data=b"key").output == of_key + "\n"
     assert document(run("hash", "key", "--json")) == {"key": "key", "key_encoding": "utf-8", "xxh3_64": of_key}

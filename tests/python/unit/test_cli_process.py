@@ -158,15 +158,69 @@ def test_ctrl_c_while_it_is_loaded(tmp_path: Path, how: str, module: str) -> Non
 # ---- ending early ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("words", [["get", "k"], ["size", "--json"], ["--help"], ["completion", "bash"]])
+def test_standard_output_that_is_full(peer: FaultPeer, words: list[str], unbuffered: str) -> None:
+    peer.store.entries[b"k"] = b"value"
+    ended = subprocess.run(
+        ["sh", "-c", 'exec "$@" >/dev/full', "sh", *PROGRAM, *words],
+        stderr=subprocess.PIPE,
+        timeout=30,
+        env=environment(peer, PYTHONUNBUFFERED=unbuffered),
+    )
+    assert (ended.returncode, ended.stderr.count(b"\n")) == (2, 1), ended.stderr
+    assert b"No space left on device" in ended.stderr
+
+
 @no_signals
+@pytest.mark.parametrize("words", [["get", "k"], ["--progress", "on", "get", "k"], ["put", "k"]])
+def test_standard_error_that_is_closed(peer: FaultPeer, words: list[str]) -> None:
+    peer.store.entries[b"k"] = b"value"
+    ended = subprocess.run(
+        ["sh", "-c", 'exec "$@" 2>&-', "sh", *PROGRAM, *words],
+        input=b"value",
+        stdout=subprocess.PIPE,
+        timeout=30,
+        env=environment(peer),
+    )
+    assert (ended.returncode, ended.stdout) == (0, b"" if "put" in words else b"value")
+
+
+@no_signals
+def test_output_is_whole_without_buffers_of_python(peer: FaultPeer) -> None:
+    """A pipe that does not wait takes a part of what it is given."""
+    peer.store.entries[b"k"] = os.urandom(1 << 20)
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    try:
+        ended = subprocess.run(
+            [*PROGRAM, "get", "k"],
+            stdout=writing,
+            stderr=subprocess.PIPE,
+            timeout=30,
+            env=environment(peer, PYTHONUNBUFFERED="1"),
+        )
+    finally:
+        os.close(reading)
+        os.close(writing)
+    assert (ended.returncode, ended.stderr.count(b"\n")) == (2, 1), ended.stderr
+
+
+@no_signals
+@pytest.mark.parametrize("unbuffered", ["", "1"])
 @pytest.mark.parametrize("words", [["get", "k"], ["mget", "k", "k"], ["--help"]])
-def test_a_reader_that_has_enough(peer: FaultPeer, words: list[str]) -> None:
+def test_a_reader_that_has_enough(peer: FaultPeer, words: list[str], unbuffered: str) -> None:
     peer.store.entries[b"k"] = os.urandom(1 << 20)
     reading, writing = os.pipe()
     os.close(reading)
     try:
         ended = subprocess.run(
-            [*PROGRAM, *words], stdout=writing, stderr=subprocess.PIPE, timeout=30, env=environment(peer)
+            [*PROGRAM, *words],
+            stdout=writing,
+            stderr=subprocess.PIPE,
+            timeout=30,
+            env=environment(peer, PYTHONUNBUFFERED=unbuffered),
         )
     finally:
         os.close(writing)

@@ -72,7 +72,7 @@ def test_an_export_that_ends_early(store: Path, tmp_path: Path, name: str, code:
     assert ended == code
     assert errors == (f"simdrive: export {store}: interrupted\n".encode() if name == "SIGINT" else b"")
     if name == "SIGKILL":  # what is left is no export, and the next one takes it away
-        run("import", tmp_path / "new", tmp_path / "copy.bin", code=2)
+        run("import", tmp_path / "new", tmp_path / "copy.bin", code=6)
         run("export", store, tmp_path / "new", code=2)
         run("export", store, tmp_path / "new", "--force")
         assert contents(tmp_path / "new") == contents(tmp_path / "values")
