@@ -6,6 +6,7 @@ from collections.abc import Iterable, MutableMapping
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeVar, overload
 
 from simdrive.errors import KeyNotFoundError, UnsupportedOperationError
+from simdrive.key_hash import KeyHash
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer, Self
@@ -19,13 +20,17 @@ _T = TypeVar("_T")
 _MISSING: Any = object()
 
 
-def key_not_found(op: str, key: Buffer, endpoint: str) -> KeyNotFoundError:
+def key_not_found(op: str, key: Buffer | KeyHash, endpoint: str) -> KeyNotFoundError:
     """The error for a key without a value."""
-    start = bytes(memoryview(key).cast("B")[:16])
-    shown = f"{start!r}{'...' if memoryview(key).nbytes > len(start) else ''}"
-    error = KeyNotFoundError(f"{op} on {endpoint}: there is no value under the key {shown}")
+    if isinstance(key, KeyHash):
+        shown, hint = repr(key), None
+    else:
+        start = bytes(memoryview(key).cast("B")[:16])
+        shown = f"the key {start!r}{'...' if memoryview(key).nbytes > len(start) else ''}"
+        hint = start.hex()
+    error = KeyNotFoundError(f"{op} on {endpoint}: there is no value under {shown}")
     error.op = op
-    error.key_hint = start.hex()
+    error.key_hint = hint
     error.endpoint = endpoint
     return error
 

@@ -15,7 +15,15 @@ from types import EllipsisType, TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
 
 from simdrive._core import CallLimit, PipelineCore, Value, check_timeout
-from simdrive.errors import BatchError, ClosedError, ConfigurationError, SimdriveError, batch_error
+from simdrive.errors import (
+    BatchError,
+    ClosedError,
+    ConfigurationError,
+    InvalidKeyError,
+    InvalidValueError,
+    SimdriveError,
+    batch_error,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer, Self
@@ -343,6 +351,11 @@ class Parts:
         done = 0
         for (first, items, _), error in zip(self.parts, errors, strict=True):
             if isinstance(error, Exception):
+                if isinstance(error, (InvalidKeyError, InvalidValueError)):  # which name an item of the request
+                    before, word, rest = str(error).partition(": item ")
+                    number, colon, why = rest.partition(": ")
+                    if number.isdigit():
+                        error.args = (f"{before}{word}{int(number) + first}{colon}{why}",)
                 failed.update(dict.fromkeys(range(first, first + len(items)), error))
             else:
                 done += len(items)

@@ -119,7 +119,7 @@ class StoreStreams:
         ticks = Ticks(progress)
         entry = self.read_entry(key)
         if entry is None:
-            raise not_found("read_into", key, self.options.endpoint)
+            raise key_not_found("read_into", key, self.options.endpoint)
         size = len(entry)
         filling.begin(entry)
         write: Callable[[memoryview], int | None] = sink.write
@@ -132,17 +132,10 @@ class StoreStreams:
         return filling.done
 
 
-def not_found(op: str, key: Buffer | KeyHash, endpoint: str) -> SimdriveError:
-    """The error for a key without a value."""
-    if not isinstance(key, KeyHash):
-        return key_not_found(op, key, endpoint)
-    return make_error(Code.key_not_found, f"there is no value under {key!r}", op=op, path=endpoint)
-
-
 def _pieces(calls: _Calls, key: bytes | KeyHash, chunk_size: int, ticks: Ticks) -> Iterator[Value]:
     entry = calls.read_entry(key)
     if entry is None:
-        raise not_found("read_stream", key, calls.options.endpoint)
+        raise key_not_found("read_stream", key, calls.options.endpoint)
     size = len(entry)
     done = 0
     for piece in cut(entry, chunk_size):

@@ -106,6 +106,7 @@ def test_batch_write_in_parts(client: simdrive.Client) -> None:
     with pytest.raises(simdrive.BatchError) as caught:
         client.batch_write([(b"a", b"1"), (b"b", b""), (b"c", b"3")], max_bytes=2)
     assert list(caught.value.failed) == [1]
+    assert ": item 1: the value is empty" in str(caught.value.failed[1])
 
 
 @pytest.mark.parametrize("loop", LOOPS)

@@ -69,6 +69,9 @@ def test_namespace(store: simdrive.Store) -> None:
     assert bool(users)
     assert users.file_size() == store.file_size()
     users.delete(b"m")
+    with pytest.raises(simdrive.KeyNotFoundError, match=r"under KeyHash\(0x0{15}1\)") as absent:
+        store.mapping()[simdrive.KeyHash(1)]  # type: ignore[index]
+    assert absent.value.key_hint is None
     users.flush()
     assert len(store) == 2
     counts: list[Any] = [lambda: len(users), users.is_empty]
