@@ -212,8 +212,8 @@ class FileSystem {
 /// read_at(), with an error if the file ends before `out` is full.
 [[nodiscard]] Result<void> read_exactly(File& file, std::uint64_t offset, MutableBytes out);
 
-/// Where the file of a store is if `path` is a symbolic link, so that what is beside it and what takes its place is
-/// there, too; else, and if the link leads nowhere, `path`.
+/// Where the file of a store is, or would be made, if `path` is a symbolic link, so that what is beside it and what
+/// takes its place is there, too; else, and if it cannot be told, `path`.
 [[nodiscard]] std::string behind_links(const std::string& path);
 
 /// The system's own.

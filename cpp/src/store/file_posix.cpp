@@ -423,13 +423,24 @@ class PosixFiles final : public FileSystem {
 }  // namespace
 
 std::string behind_links(const std::string& path) {
+  constexpr int kLinksMax = 40;
+  std::array<char, 4096> to;  // NOLINT(cppcoreguidelines-pro-type-member-init): filled as far as it is used
+  std::string at = path;
   struct stat s;  // NOLINT(cppcoreguidelines-pro-type-member-init)
-  if (has_nul(path) || ::lstat(path.c_str(), &s) != 0 || !S_ISLNK(s.st_mode)) return path;
-  char* const found = ::realpath(path.c_str(), nullptr);
-  if (found == nullptr) return path;
-  std::string real(found);
-  std::free(found);  // NOLINT(cppcoreguidelines-no-malloc): it comes from there
-  return real;
+  for (int i = 0; i < kLinksMax; ++i) {
+    if (has_nul(at) || ::lstat(at.c_str(), &s) != 0 || !S_ISLNK(s.st_mode)) return at;
+    if (char* const found = ::realpath(at.c_str(), nullptr); found != nullptr) {
+      std::string real(found);
+      std::free(found);  // NOLINT(cppcoreguidelines-no-malloc): it comes from there
+      return real;
+    }
+    // It leads to where there is nothing yet.
+    const ssize_t size = ::readlink(at.c_str(), to.data(), to.size());
+    if (size <= 0 || static_cast<std::size_t>(size) == to.size()) return path;
+    const std::string folder = to[0] == '/' ? std::string() : at.substr(0, at.rfind('/') + 1);
+    at = folder + std::string(to.data(), static_cast<std::size_t>(size));
+  }
+  return path;
 }
 
 FileSystem& system_files() noexcept {

@@ -15,9 +15,11 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstring>
+#include <filesystem>
 #include <limits>
 #include <new>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 #include "store/file.hpp"
@@ -420,7 +422,25 @@ class WindowsFiles final : public FileSystem {
 
 }  // namespace
 
-std::string behind_links(const std::string& path) { return path; }
+std::string behind_links(const std::string& path) {
+  namespace fs = std::filesystem;
+  constexpr int kLinksMax = 40;
+  std::error_code failed;
+  fs::path at(wide(path));
+  int links = 0;
+  for (; links < kLinksMax && fs::is_symlink(at, failed); ++links) {
+    fs::path real = fs::canonical(at, failed);
+    if (failed) {  // it leads to where there is nothing yet
+      const fs::path to = fs::read_symlink(at, failed);
+      if (failed) return path;
+      real = at.parent_path() / to;
+    }
+    at = std::move(real);
+  }
+  if (links == 0 || links == kLinksMax) return path;
+  const std::u8string text = at.u8string();
+  return {text.begin(), text.end()};
+}
 
 FileSystem& system_files() noexcept {
   static WindowsFiles files;

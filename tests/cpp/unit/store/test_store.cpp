@@ -328,6 +328,27 @@ TEST(Store, AHoleAtTheEndIsSkipped) {
 #endif
 
 #ifndef _WIN32
+TEST(Store, AStoreMadeThroughALinkIsWhereTheLinkLeads) {
+  const TemporaryFolder folder;
+  fs::create_directory(folder.file("real"));
+  fs::create_symlink("second", folder.file("link"));
+  fs::create_symlink("real/s", folder.file("second"));
+  EXPECT_EQ(error_of(Store::open(folder.file("link"), {.create = false})), Errc::store_not_found);
+  Store store = open_store_at(folder.file("link"));
+  put(store, "a", "old");
+  put(store, "a", "new");
+  ASSERT_TRUE(store.compact().ok());
+  put(store, "b", "behind");
+  EXPECT_EQ(error_of(Store::open(folder.file("real/s"))), Errc::store_locked);
+  ASSERT_TRUE(store.close().ok());
+  EXPECT_TRUE(fs::is_symlink(folder.file("link")));
+  EXPECT_TRUE(fs::exists(folder.file("real/s.mark")));
+  EXPECT_FALSE(fs::exists(folder.file("link.mark")));
+  EXPECT_EQ(get(open_store_at(folder.file("real/s")), "b"), "behind");
+  fs::create_symlink("circle", folder.file("circle"));
+  EXPECT_EQ(error_of(Store::open(folder.file("circle"))), Errc::store_error);
+}
+
 TEST(Store, ALinkStaysOneToTheFileInUse) {
   const TemporaryFolder folder;
   fs::create_directory(folder.file("real"));
