@@ -173,9 +173,12 @@ Result<RecoverReport> recover_file(FileSystem& files, File& file, const std::str
   named = Named::old_file;
   const Result<std::uint64_t> size = file.size();
   if (!size) return size.error();
-  if (*size == 0) {  // where a mark says that there were records, there are none now
-    if (const std::optional<SyncMark> mark = read_mark(files, path); !mark || mark->tail == 0) return report;
-    if (Result<void> ready = before_replacing(); !ready) return std::move(ready).error();
+  const std::optional<SyncMark> mark = read_mark(files, path);
+  const auto unmark = [&] {  // where it says that there were more records, there are none now
+    return mark && mark->tail > *size ? before_replacing() : Result<void>();
+  };
+  if (*size == 0) {
+    if (Result<void> done = unmark(); !done) return std::move(done).error();
     return report;
   }
   FileSource source(file, *size);
@@ -183,14 +186,15 @@ Result<RecoverReport> recover_file(FileSystem& files, File& file, const std::str
   if (Result<void> told = ticker.at(0, *size); !told) return std::move(told).error();
   CountOnly visitor;
   Third checking(ticker, *size, 0);
-  const Result<Plan> plan = recover(source, read_mark(files, path), visitor,
-                                    {.check = Check::all, .permit_loss = true, .progress = checking.told()});
+  const Result<Plan> plan =
+      recover(source, mark, visitor, {.check = Check::all, .permit_loss = true, .progress = checking.told()});
   if (!plan) return plan.error();
   if (plan->action == Action::refuse && plan->refusal == Refusal::format) {
     return Error{.code = Errc::store_format,
                  .detail = "recover " + quoted_path(path) + ": " + plan->reason + "; it is left as it is"};
   }
   if (plan->tail == *size && plan->bad_checksums == 0 && plan->dropped_records == 0) {
+    if (Result<void> done = unmark(); !done) return std::move(done).error();
     report.kept_bytes = *size;
     report.entries = plan->records;
     if (Result<void> told = ticker.at(*size, *size); !told) return std::move(told).error();

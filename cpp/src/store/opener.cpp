@@ -229,9 +229,13 @@ Result<Opened> open_store(FileSystem& files, const std::string& path, const Stor
   }
   // Whoever removes a file may leave its mark. The size comes after the mark: what a writer at work has synced
   // meanwhile must not seem to be missing.
-  const std::optional<SyncMark> mark = file->created() ? std::nullopt : read_mark(files, path);
+  std::optional<SyncMark> mark = file->created() ? std::nullopt : read_mark(files, path);
   const Result<std::uint64_t> size = file->size();
   if (!size) return size.error();
+  if (!append && mark && mark->tail > *size) {  // perhaps it is that of a file that has taken the place of this one
+    const Result<FileStat> named = files.stat(path);
+    if (!named || named->identity != file->identity()) mark.reset();
+  }
   Opened result{.generation = std::make_unique<Generation>(epoch, file), .report = {}};
   Generation& generation = *result.generation;
   if (*size == 0) {

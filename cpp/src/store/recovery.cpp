@@ -61,6 +61,8 @@ class Recovery {
   [[nodiscard]] Result<void> cut_behind_mark(std::uint64_t tail, std::string reason);
   [[nodiscard]] Result<void> look_behind_first(const ChainRun& run);
   [[nodiscard]] Result<void> refuse(Refusal refusal, std::uint64_t offset, std::string reason);
+  /// Refuses a file whose records end before what the mark says was synced.
+  [[nodiscard]] Result<void> refuse_end();
   [[nodiscard]] Result<ChainRun> follow_chain(std::uint64_t tail, const RunOptions& how);
   void note(const ChainRun& run, std::uint64_t tail, Layout layout);
 
@@ -159,6 +161,11 @@ Result<void> Recovery::refuse(Refusal refusal, std::uint64_t offset, std::string
   return {};
 }
 
+Result<void> Recovery::refuse_end() {
+  return refuse(Refusal::corrupt, plan_.tail,
+                "records up to offset " + at(mark_->tail) + " were synced, and end at " + at(plan_.tail));
+}
+
 // A first record whose checksum is wrong is damaged, or not the first: a damaged link may end the chain in the middle
 // of the file, and all records before are hidden in that one's payload.
 Result<void> Recovery::look_behind_first(const ChainRun& run) {
@@ -205,6 +212,7 @@ Result<void> Recovery::run_safe() {
     if (!matched()) {
       note(*run, plan_.size, run->check.best(Layout::aligned64));
       if (plan_.action == Action::read_only) plan_.reason = "the file has the layout of an older version";
+      if (mark_ && mark_->tail > plan_.tail && plan_.action == Action::open) return refuse_end();
       return look_behind_first(*run);
     }
     if (!run->bad_behind) {
@@ -299,10 +307,7 @@ Result<void> Recovery::without_mark() {
   auto behind = search_.count_behind(tail, kPayloadAlignment);
   if (!behind.ok()) return std::move(behind.error());
   plan_.dropped_records = *behind;
-  if (mark_ && tail < mark_->tail) {
-    return refuse(Refusal::corrupt, tail,
-                  "records up to offset " + at(mark_->tail) + " were synced, and end at " + at(tail));
-  }
+  if (mark_ && tail < mark_->tail) return refuse_end();
   if (plan_.first_is_bad) {
     return refuse(Refusal::corrupt, oldest_, "the first record is damaged, and older records may be hidden in it");
   }

@@ -135,6 +135,26 @@ def test_an_older_layout_with_a_broken_link(tmp_path: Path) -> None:
     assert not (tmp_path / "part.bin").exists()
 
 
+def test_a_file_cut_between_entries_is_not_whole(tmp_path: Path) -> None:
+    path = filled(tmp_path / "store.bin")
+    image, mark = path.read_bytes()[:98], Path(f"{path}.mark").read_bytes()
+    path.write_bytes(image)
+    lost = r"synced, and end at 98.*Store.recover_file"
+    with pytest.raises(simdrive.StoreCorruptError, match=lost) as caught:
+        simdrive.Store(path)
+    assert caught.value.offset == 98
+    assert (path.read_bytes(), Path(f"{path}.mark").read_bytes()) == (image, mark)
+    with simdrive.Store(path, mode="r") as store:
+        assert store.opened == simdrive.OpenReport(64, 0, None, True, 98, True)
+        assert len(store) == 2
+        assert not store.verify().ok
+    report = simdrive.Store.recover_file(path)
+    assert (report.entries, report.kept_bytes, report.backup_path) == (2, 98, None)
+    with simdrive.Store(path) as store:
+        assert store.verify().ok
+        assert len(store) == 2
+
+
 # ---- a file that was emptied ----------------------------------------------------------------------------------------
 
 

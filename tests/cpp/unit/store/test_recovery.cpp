@@ -142,6 +142,20 @@ TEST(Recovery, ADamagedTrailerThatTheMarkCoversIsNeverCut) {
   }
 }
 
+TEST(Recovery, AFileThatEndsBeforeTheMarkIsNotWhole) {
+  const StoreBuilder store = build_store(6);
+  for (const std::size_t left : {1, 3, 5}) {
+    const BytesView bytes = BytesView(store.bytes).first(store.tails[left]);
+    const Opened opened = open_checked(bytes, store.mark(6));
+    EXPECT_EQ(opened.plan.refusal, Refusal::corrupt);
+    EXPECT_EQ(opened.plan.tail, store.tails[left]);
+    EXPECT_EQ(opened.plan.fault_offset, store.tails[left]);
+    const Opened forced = open_checked(bytes, store.mark(6), {.permit_loss = true});
+    EXPECT_EQ(forced.plan.action, Action::open);
+    EXPECT_EQ(forced.plan.mark, MarkState::mismatched);
+  }
+}
+
 TEST(Recovery, ADamagedRecordInTheMiddleDoesNotStopTheStore) {
   for (const std::size_t bad : {0, 3, 4}) {
     StoreBuilder store = build_store(6);

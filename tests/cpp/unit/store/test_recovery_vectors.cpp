@@ -289,7 +289,7 @@ TEST(RecoveryVectors, EveryCutKeepsTheRecordsBeforeIt) {
       for (const store::SyncMark& mark : marks) {
         const Opened marked = test::open_checked(torn, mark);
         EXPECT_EQ(marked.plan.tail, tail);
-        if (cut == tail) {
+        if (cut == 0 || (cut == tail && tail >= mark.tail)) {
           EXPECT_EQ(marked.plan.action, Action::open);
         } else if (tail >= mark.tail) {
           EXPECT_EQ(marked.plan.action, Action::cut);

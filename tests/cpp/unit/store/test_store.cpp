@@ -274,11 +274,19 @@ TEST(Store, AMarkIsMadeForAFileThatHasNone) {
   EXPECT_EQ(file_text(path), whole);
 
   // Records behind the mark, or a mark of another file.
+  fs::remove(mark);
   write_text(path, std::string_view(whole).substr(0, 128 * 4 + 100 + 20));
   EXPECT_EQ(syncs_of_opening_and_closing(StoreMode::append), 1U);
   const std::string shorter_mark = file_text(mark);
   EXPECT_NE(shorter_mark, whole_mark);
   write_text(path, whole);
+  EXPECT_EQ(syncs_of_opening_and_closing(StoreMode::append), 1U);
+  EXPECT_EQ(file_text(mark), whole_mark);
+  {
+    Store other = open_store_at(folder.file("other"));
+    put(other, "0", pattern(300));
+  }
+  write_text(mark, file_text(folder.file("other.mark")));
   EXPECT_EQ(syncs_of_opening_and_closing(StoreMode::append), 1U);
   EXPECT_EQ(file_text(mark), whole_mark);
 
@@ -580,6 +588,29 @@ TEST(Store, AReaderOpensWhileTheWriterSyncs) {
   const Store reader = open_store_at(path, {.mode = StoreMode::read, .files = &files});
   EXPECT_EQ(get(reader, "a"), pattern(1000));
   EXPECT_EQ(reader.opened().dropped_bytes, 0U);
+}
+
+// The mark is that of the file that has taken its place meanwhile.
+TEST(Store, AReaderOpensWhileTheFileIsReplaced) {
+  const TemporaryFolder folder;
+  const std::string path = folder.file("s");
+  {
+    Store store = open_store_at(path);
+    put(store, "a", "first");
+  }
+  testing_store::FailingFiles files(store::system_files(), {testing_store::Call::open});
+  files.watch([&](std::uint64_t, testing_store::Call, const std::string& opened) {
+    if (opened != path + ".mark") return;
+    Store store = open_store_at(path);
+    ASSERT_TRUE(store.compact().ok());
+    put(store, "b", pattern(1000));
+  });
+  Store reader = open_store_at(path, {.mode = StoreMode::read, .files = &files});
+  EXPECT_FALSE(reader.opened().damaged);
+  EXPECT_EQ(get(reader, "a"), "first");
+  files.watch(nullptr);
+  ASSERT_TRUE(reader.refresh().ok());
+  EXPECT_EQ(get(reader, "b"), pattern(1000));
 }
 
 TEST(Store, AClosedStoreSaysSo) {
