@@ -59,11 +59,13 @@ class Store(_core.Store, StoreStreams):
 
     Raises:
         StoreNotFoundError: there is no file, and none is to be made.
-        StoreLockedError: another store, of this process or another, writes the file.
+        StoreLockedError: another store, of this process or another, writes the file, or one that opening removes:
+            ``<path>.compact`` or ``<path>.recover``, left by a `compact` or `recover` that was killed.
         StoreFormatError: the file is no store, or, in mode ``"a"``, one in an older layout. It is not touched.
         StoreCorruptError: opening for writing would drop more than one unfinished write: see `recover_file`.
         StoreError: the system refuses something; ``errno`` says what.
-        ConfigurationError: an option is out of range.
+        ConfigurationError: an option is out of range; or, in mode ``"a"``, the path ends in ``.mark``, ``.compact`` or
+            ``.recover``, as files beside a store do, or what is at ``<path>.mark`` is no mark of a store.
 
     All methods raise ``ClosedError`` after `close`, and ``StoreError`` when the system fails an operation. Those that
     write also ``InvalidValueError`` (empty, or the single byte 00), ``StorageFullError`` and ``StoreReadOnlyError``; a
@@ -134,7 +136,8 @@ class Store(_core.Store, StoreStreams):
 
         Raises:
             StoreCorruptError: a live entry has a wrong checksum; `recover` drops those.
-            StoreLockedError: another process writes to `target`.
+            StoreLockedError: another process writes to `target`, or to what is at ``<path>.compact``.
+            ConfigurationError: `target` is no name for a store: see `Store`.
         """
         return self._compact(None if target is None else checked_path(target), progress)
 

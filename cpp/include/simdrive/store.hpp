@@ -232,7 +232,10 @@ class Store {
   /// would drop more than one unfinished write; mode `read` opens what is there, `recover` repairs), `configuration`.
   ///
   /// What an interrupted write has left at the end of the file is copied to `<path>.cut-<offset>`, then cut off. A file
-  /// `<path>.mark` tells how far the file was synced.
+  /// `<path>.mark` tells how far the file was synced. In mode `append`, `<path>.compact` and `<path>.recover`, which a
+  /// `compact` or `recover` that was killed has left, are removed (`store_locked` if one of them is in use); a `path`
+  /// with such an end, in any case, and a file at `<path>.mark` that is no mark, give `configuration`. A symbolic link
+  /// stands for the file that it leads to, also if that is still to be made.
   static Result<Store> open(std::string path, const StoreOptions& options = {});
   /// An empty store in memory, for tests; gone when closed. `sync`, `lock` and `files` have no effect.
   static Result<Store> memory(const StoreOptions& options = {});
@@ -310,7 +313,8 @@ class Store {
   /// Writes the live entries to a new store at `target`, which must not exist, and leaves this one alone. For stores
   /// in mode `read`, too, and so a way from the older layouts to the present one. A crash leaves all of it, or nothing
   /// by that name and perhaps `target` with `.compact` behind it, which the next attempt removes. Also:
-  /// `store_corrupt` for a store that is `OpenReport::incomplete`, `store_locked` while another one is written there.
+  /// `store_corrupt` for a store that is `OpenReport::incomplete`, `store_locked` while another one is written there,
+  /// `configuration` for a `target` that `open` would refuse to make a store of.
   Result<CompactResult> compact_to(std::string target, const Progress& progress = {}) const;
   /// Checks every record from the first to the tail, live or not. Also: `interrupted`.
   Result<VerifyReport> verify(const Progress& progress = {}) const;

@@ -149,7 +149,8 @@ Result<void> put_at_new_name(FileSystem& files, File& file, const std::string& f
   const auto put = [&]() -> Result<void> {
     if (Result<void> synced = file.sync_all(); !synced) return synced;
     // Of a store that was there once: it would say that this one has lost entries.
-    Result<void> removed = files.remove(mark_path_of(to));
+    Result<void> removed = check_mark(files, to);
+    if (removed) removed = files.remove(mark_path_of(to));
     if (removed) removed = files.sync_directory(to);
     if (!removed && fault_of(removed.error()) != FileFault::not_found) return removed;
     if (Result<void> renamed = files.rename_new(from, to); !renamed) {
@@ -215,7 +216,7 @@ Result<RecoverReport> recover_file(FileSystem& files, File& file, const std::str
                  .detail = "recover " + quoted_path(path) + ": there is not one good entry; it is left as it is"};
   }
   const std::string side_path = path + kRecoverSuffix;
-  Result<std::shared_ptr<File>> made = make_side_file(files, side_path);
+  Result<std::shared_ptr<File>> made = make_side_file(files, side_path, lock);
   if (!made) return std::move(made).error();
   const auto build = [&]() -> Result<void> {
     if (lock) {

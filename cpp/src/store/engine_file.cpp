@@ -22,7 +22,7 @@ Result<CompactResult> Engine::compact(const simdrive::Progress& progress) {
   Result<LiveWalk> walk = this->walk();
   if (!walk) return std::move(walk).error();
   const std::string side_path = path_ + kCompactSuffix;
-  Result<std::shared_ptr<File>> made = make_side_file(files_, side_path);
+  Result<std::shared_ptr<File>> made = make_side_file(files_, side_path, options_.lock);
   if (!made) return std::move(made).error();
   std::shared_ptr<File> file = std::move(made).value();
   const auto fresh = std::make_shared<Generation>(epoch_, file);
@@ -64,12 +64,13 @@ Result<CompactResult> Engine::compact_to(const std::string& target, const simdri
   const Result<std::shared_ptr<Generation>> generation = generation_now();
   if (!generation) return generation.error();
   if (!(*generation)->fault.empty()) return fault_error("compact", **generation);
+  if (Result<void> good = check_names(files_, "compact to", target); !good) return std::move(good).error();
   CompactResult result{.before = tail()};
   const Result<bool> there = store::exists(files_, target);
   if (!there) return there.error();
   if (*there) return file_error("create", target, EEXIST);
   const std::string side_path = target + kCompactSuffix;
-  const Result<std::shared_ptr<File>> made = make_locked_side_file(files_, side_path);
+  const Result<std::shared_ptr<File>> made = make_side_file(files_, side_path, true);
   if (!made) return made.error();
   File& file = **made;
   const Result<Copied> copied = copy_live(*walk, *made, nullptr, path_, result.before, progress);

@@ -50,6 +50,13 @@ std::array<std::uint8_t, kMarkBytes> encode_mark(const SyncMark& mark) noexcept 
   return bytes;
 }
 
+bool may_be_mark(BytesView bytes) noexcept {
+  const auto rest = std::mismatch(kMarkMagic.begin(), kMarkMagic.end(), bytes.begin(), bytes.end());
+  return rest.first == kMarkMagic.end() ||
+         (bytes.size() <= kMarkBytes &&
+          std::all_of(rest.second, bytes.end(), [](std::uint8_t byte) { return byte == 0; }));
+}
+
 bool decode_mark(BytesView bytes, SyncMark& mark) noexcept {
   if (bytes.size() < kMarkBytes || !std::equal(kMarkMagic.begin(), kMarkMagic.end(), bytes.begin())) return false;
   if (load_le<std::uint32_t>(bytes.data() + 8) != kMarkVersion) return false;

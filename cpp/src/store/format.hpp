@@ -136,6 +136,10 @@ inline constexpr SyncMark kUnknownMark{
 
 [[nodiscard]] std::array<std::uint8_t, kMarkBytes> encode_mark(const SyncMark& mark) noexcept;
 
+/// Whether a file that begins with these bytes, of which there are up to kMarkBytes + 1, is a mark, of any version, or
+/// what a crash can leave of one: the first part of it, behind which there are zeros or nothing.
+[[nodiscard]] bool may_be_mark(BytesView bytes) noexcept;
+
 /// False if the bytes are no mark: too short, torn, of another version. Bytes behind the first 48 are ignored.
 [[nodiscard]] bool decode_mark(BytesView bytes, SyncMark& mark) noexcept;
 

@@ -48,10 +48,27 @@ Result<void> cut(FileSystem& files, File& file, const std::string& path, const P
   return file.sync_data();
 }
 
-Result<void> remove_left_over(FileSystem& files, const std::string& path) {
-  Result<void> removed = files.remove(path);
-  if (!removed && fault_of(removed.error()) == FileFault::not_found) return {};
-  return removed;
+/// Removes what a killed process has left: a file of its own, which nobody has locked. What is no file is not of ours.
+Result<void> remove_left_over(FileSystem& files, const std::string& path, bool lock) {
+  const Result<std::unique_ptr<File>> left = files.open(path, {.write = true, .follow_links = false});
+  if (!left) return fault_of(left.error()) == FileFault::not_found ? Result<void>() : left.error();
+  Result<void> locked = (*left)->try_lock_exclusive();
+  if (!locked && (lock || fault_of(locked.error()) == FileFault::locked)) {
+    Error error = std::move(locked).error();
+    error.detail = "remove what was left over: " + error.detail + "; end what uses it, or move it away";
+    return error;
+  }
+  const Result<FileStat> named = files.stat(path);
+  if (named && named->identity != (*left)->identity()) return locked_error(path);
+  Result<void> removed = named ? files.remove(path) : named.error();
+  return !removed && fault_of(removed.error()) == FileFault::not_found ? Result<void>() : removed;
+}
+
+bool ends_with(std::string_view text, std::string_view suffix) {
+  const auto same = [](char a, char b) { return (a >= 'A' && a <= 'Z' ? a - 'A' + 'a' : a) == b; };
+  return text.size() >= suffix.size() &&
+         std::equal(suffix.begin(), suffix.end(), text.end() - static_cast<std::ptrdiff_t>(suffix.size()),
+                    [&](char b, char a) { return same(a, b); });
 }
 
 /// Nothing is in the file yet. The mark says so, and tells a first write that was torn from a file of others. So it is
@@ -116,7 +133,20 @@ Result<void> IndexFiller::finish(Epoch& epoch, std::unique_ptr<Index>& dead) {
   return added ? Result<void>() : added.error();
 }
 
+Result<void> check_names(FileSystem& files, std::string_view attempt, const std::string& path) {
+  for (const char* suffix : {kMarkSuffix, kCompactSuffix, kRecoverSuffix}) {
+    if (!ends_with(path, suffix)) continue;
+    return Error{.code = Errc::configuration,
+                 .detail = std::string(attempt) + " " + quoted_path(path) + ": a file whose name ends in " + suffix +
+                           " is one beside a store, which overwrites or removes it; give it another name"};
+  }
+  Result<void> marked = check_mark(files, path);
+  // A mark that cannot be read is as none, and is not written either.
+  return marked || marked.error().code != Errc::configuration ? Result<void>() : marked;
+}
+
 Result<std::shared_ptr<File>> open_locked(FileSystem& files, const std::string& path, bool create, bool lock) {
+  if (Result<void> good = check_names(files, "open", path); !good) return std::move(good).error();
   for (int i = 0; i < kTriesMax; ++i) {
     Result<std::unique_ptr<File>> opened =
         files.open(path, {.write = true, .create = create ? Create::if_missing : Create::never});
@@ -133,44 +163,31 @@ Result<std::shared_ptr<File>> open_locked(FileSystem& files, const std::string& 
                .detail = "open " + quoted_path(path) + ": the file is replaced again and again"};
 }
 
-Result<std::shared_ptr<File>> make_side_file(FileSystem& files, const std::string& path) {
-  if (Result<void> removed = remove_left_over(files, path); !removed) return std::move(removed).error();
-  Result<std::unique_ptr<File>> made =
-      files.open(path, {.write = true, .create = Create::exclusive, .follow_links = false});
-  if (!made) return std::move(made).error();
-  return std::shared_ptr<File>(std::move(made).value());
-}
-
-Result<std::shared_ptr<File>> make_locked_side_file(FileSystem& files, const std::string& path) {
+Result<std::shared_ptr<File>> make_side_file(FileSystem& files, const std::string& path, bool lock) {
   for (int i = 0; i < kTriesMax; ++i) {
-    Result<std::unique_ptr<File>> opened =
+    Result<std::unique_ptr<File>> made =
         files.open(path, {.write = true, .create = Create::exclusive, .follow_links = false});
-    const bool is_new = opened.ok();
-    if (!is_new) {
-      if (fault_of(opened.error()) != FileFault::exists) return std::move(opened).error();
-      opened = files.open(path, {.write = true, .follow_links = false});
-      if (!opened && fault_of(opened.error()) == FileFault::not_found) continue;
-      if (!opened) return std::move(opened).error();
+    if (!made) {
+      if (fault_of(made.error()) != FileFault::exists) return std::move(made).error();
+      if (Result<void> removed = remove_left_over(files, path, lock); !removed) return std::move(removed).error();
+      continue;
     }
-    std::shared_ptr<File> file = std::move(opened).value();
+    std::shared_ptr<File> file = std::move(made).value();
+    if (!lock) return file;
     // Whoever takes this one for a left-over has its lock before it is removed.
-    Result<void> locked = file->try_lock_exclusive();
-    if (!locked) {
-      if (is_new && fault_of(locked.error()) != FileFault::locked) (void)files.remove(path);
+    if (Result<void> locked = file->try_lock_exclusive(); !locked) {
+      if (fault_of(locked.error()) != FileFault::locked) (void)files.remove(path);
       return std::move(locked).error();
     }
     const Result<FileStat> named = files.stat(path);
-    const bool ours = named && named->identity == file->identity();
-    if (is_new && ours) return file;
-    if (ours) {
-      if (Result<void> removed = remove_left_over(files, path); !removed) return std::move(removed).error();
-    } else if (!named && fault_of(named.error()) != FileFault::not_found) {
-      if (is_new) (void)files.remove(path);
+    if (named && named->identity == file->identity()) return file;
+    if (!named && fault_of(named.error()) != FileFault::not_found) {
+      (void)files.remove(path);
       return named.error();
     }
   }
   return Error{.code = Errc::store_locked,
-               .detail = "create " + quoted_path(path) + ": the file is replaced again and again"};
+               .detail = "create " + quoted_path(path) + ": there is a file again and again"};
 }
 
 Result<std::string> keep_copy(FileSystem& files, File& file, std::uint64_t from, std::uint64_t to,
@@ -216,10 +233,16 @@ Result<Opened> open_store(FileSystem& files, const std::string& path, const Stor
     Result<std::shared_ptr<File>> locked = open_locked(files, path, options.create, options.lock);
     if (!locked) return std::move(locked).error();
     file = std::move(locked).value();
-    // Ours, and only while we have the lock: without it they may be those of a writer at work.
+    // Only while we have the lock: without it they may be those of a writer at work.
     if (options.lock) {
       for (const char* suffix : {kCompactSuffix, kRecoverSuffix}) {
-        if (Result<void> removed = remove_left_over(files, path + suffix); !removed) return std::move(removed).error();
+        Result<void> removed = remove_left_over(files, path + suffix, true);
+        if (removed || fault_of(removed.error()) == FileFault::not_a_file ||
+            fault_of(removed.error()) == FileFault::is_directory) {
+          continue;
+        }
+        if (file->created()) (void)files.remove(path);  // it is in the way of who makes a store there
+        return std::move(removed).error();
       }
     }
   } else {

@@ -32,17 +32,17 @@ struct Opened {
 [[nodiscard]] Result<Opened> open_store(FileSystem& files, const std::string& path, const StoreOptions& options,
                                         Epoch& epoch);
 
+/// Refuses, for who attempts to write a store at `path`, a name that is one of those beside another store, and a file
+/// of others where the mark is to be: `Errc::configuration`.
+[[nodiscard]] Result<void> check_names(FileSystem& files, std::string_view attempt, const std::string& path);
+
 /// Opens the file for appending and locks it; afterwards the path still names it.
 [[nodiscard]] Result<std::shared_ptr<File>> open_locked(FileSystem& files, const std::string& path, bool create,
                                                         bool lock);
 
-/// A new file of our own beside a store: made exclusively, never through a link. What is left of an earlier one is
-/// removed first, so the caller must hold the lock of the store.
-[[nodiscard]] Result<std::shared_ptr<File>> make_side_file(FileSystem& files, const std::string& path);
-
-/// The same where there is no store yet whose lock could be had: the file is locked, and so is one that is at work on
-/// by others, which gives Errc::store_locked.
-[[nodiscard]] Result<std::shared_ptr<File>> make_locked_side_file(FileSystem& files, const std::string& path);
+/// A new file of our own beside a store, and locked, unless `lock` is off: made exclusively, never through a link. What
+/// is left of an earlier one is removed first; Errc::store_locked if somebody has that one locked.
+[[nodiscard]] Result<std::shared_ptr<File>> make_side_file(FileSystem& files, const std::string& path, bool lock);
 
 /// Copies [from, to) of `file` to a new file named `stem`, or `stem-2` and so on if that is there, synced. Returns its
 /// path. Nothing is ever overwritten; on an error nothing is left behind.

@@ -6,7 +6,27 @@
 
 namespace simdrive::store {
 
-std::string mark_path_of(const std::string& store_path) { return store_path + ".mark"; }
+namespace {
+
+Result<void> check_mark(File& file) {
+  std::array<std::uint8_t, kMarkBytes + 1> bytes;
+  const Result<std::size_t> got = file.read_at(0, bytes);
+  if (!got) return got.error();
+  if (may_be_mark({bytes.data(), *got})) return {};
+  return Error{.code = Errc::configuration,
+               .detail = "write the mark of a store to " + quoted_path(file.path()) +
+                         ": the file there is no such mark; move it away, or give the store another name"};
+}
+
+}  // namespace
+
+std::string mark_path_of(const std::string& store_path) { return store_path + kMarkSuffix; }
+
+Result<void> check_mark(FileSystem& files, const std::string& store_path) {
+  const Result<std::unique_ptr<File>> file = files.open(mark_path_of(store_path), {.follow_links = false});
+  if (file) return check_mark(**file);
+  return fault_of(file.error()) == FileFault::not_found ? Result<void>() : file.error();
+}
 
 std::optional<SyncMark> read_mark(FileSystem& files, const std::string& store_path) {
   const Result<std::unique_ptr<File>> file = files.open(mark_path_of(store_path), {.follow_links = false});
@@ -35,6 +55,9 @@ Result<void> MarkFile::put(File& file, const SyncMark& mark) {
     Result<std::unique_ptr<File>> opened =
         files_.open(path_, {.write = true, .create = Create::if_missing, .follow_links = false});
     if (!opened) return std::move(opened).error();
+    if (!(*opened)->created()) {
+      if (Result<void> good = check_mark(**opened); !good) return good;
+    }
     file_ = std::move(opened).value();
     if (file_->created()) file_->set_access(file.access());
   }

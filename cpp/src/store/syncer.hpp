@@ -19,9 +19,14 @@
 
 namespace simdrive::store {
 
+inline constexpr const char* kMarkSuffix = ".mark";
+
 /// The mark of an existing store, or nothing: there is none, or it cannot be read, which comes to the same.
 [[nodiscard]] std::optional<SyncMark> read_mark(FileSystem& files, const std::string& store_path);
 [[nodiscard]] std::string mark_path_of(const std::string& store_path);
+
+/// `Errc::configuration` if there is a file where the mark is to be that is none: it is somebody else's, and must stay.
+[[nodiscard]] Result<void> check_mark(FileSystem& files, const std::string& store_path);
 
 /// The file `<store>.mark`. One thread at a time.
 class MarkFile {
