@@ -14,8 +14,8 @@ Result<void> check_mark(File& file) {
   if (!got) return got.error();
   if (may_be_mark({bytes.data(), *got})) return {};
   return Error{.code = Errc::configuration,
-               .detail = "write the mark of a store to " + quoted_path(file.path()) +
-                         ": the file there is no such mark; move it away, or give the store another name"};
+               .detail = "write the mark of a store: " + quoted_path(file.path()) +
+                         " is no mark, but another file; move it away, or give the store another name"};
 }
 
 }  // namespace

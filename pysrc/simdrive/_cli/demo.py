@@ -19,7 +19,7 @@ from .failures import Damaged
 from .many import Scan
 from .program import command
 from .settings import Settings, counted
-from .staging import part_name, put_in_place, uninterrupted
+from .staging import check_place, mark_of, part_name, place_store, uninterrupted
 
 _KIB, _MIB = 1 << 10, 1 << 20
 # Size and number of what is generated: a second or two in all.
@@ -137,6 +137,7 @@ def demo(settings: Settings, directory: Path | None, seed: int, keep: Path | Non
             raise click.UsageError(f"{keep} is there already; give --keep another name, or remove it.")
         if not keep.absolute().parent.is_dir():
             raise click.UsageError(f"there is no folder {keep.parent} for --keep.")
+        check_place(keep)
     groups = list(generated(seed)) if directory is None else list(files_of(directory))
     if not groups:
         raise click.UsageError(f"there is no file to store in {directory}.")
@@ -187,16 +188,13 @@ def kept(keep: Path | None, folder: Path) -> Iterator[Path]:
         yield folder / "store.bin"
         return
     path = keep.absolute().with_name(part_name())
-    mark = path.with_name(f"{path.name}.mark")
     try:
         yield path
         with uninterrupted():
-            put_in_place(path, keep)
-            with contextlib.suppress(FileNotFoundError):
-                mark.replace(keep.with_name(f"{keep.name}.mark"))
+            place_store(path, keep)
     finally:
         path.unlink(missing_ok=True)
-        mark.unlink(missing_ok=True)
+        mark_of(path).unlink(missing_ok=True)
 
 
 def write(client: simdrive.Client, item: Item) -> float:

@@ -19,7 +19,7 @@ from .manifest import NAME, Item, ManifestWriter, file_name, read_manifest
 from .program import command
 from .progress import Bar
 from .settings import Settings, counted
-from .staging import part_name, put_in_place, staged_folder, uninterrupted, write_new
+from .staging import check_place, mark_of, part_name, place_store, staged_folder, uninterrupted, write_new
 from .target import StoreFile, damaged_place, file_of, open_store, path_of
 from .values import refuse
 
@@ -177,6 +177,7 @@ def check_new(path: Path) -> None:
         raise click.UsageError(f"{path} is there already; give another name, or --append to add to that store.")
     if not path.parent.is_dir():
         raise click.ClickException(f"there is no folder {path.parent} for {path.name} (make it, or check the path)")
+    check_place(path)
 
 
 def copy_into(
@@ -234,14 +235,3 @@ def checked_pieces(
             bar.moved(before + size, total)
     if (size, checksum) != (item.size, item.checksum):
         raise Damaged(f"{path} is not what was exported: its checksum is wrong (export the store again)")
-
-
-def place_store(temporary: Path, path: Path) -> None:
-    """Gives a new store its name, with the mark that says how far it is on the disk."""
-    mark_of(path).unlink(missing_ok=True)  # of a store that was there once
-    put_in_place(temporary, path)
-    mark_of(temporary).rename(mark_of(path))
-
-
-def mark_of(store: Path) -> Path:
-    return store.with_name(f"{store.name}.mark")

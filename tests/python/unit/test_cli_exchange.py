@@ -153,11 +153,14 @@ def test_force_replaces_an_export(store: Path, values: Path) -> None:
     left = values / staging.part_name()  # by a process that was killed
     left.mkdir()
     (left / "half").write_bytes(b"half")
+    os.utime(left, (0, 0))  # where folders cannot be locked, age tells
+    (values / staging.part_name()).write_bytes(b"a value that is being fetched")
     with simdrive.Store(store) as opened:
         opened.delete(b"a")
         opened.write(b"d", b"another")
     run("export", store, values, "--force")
     files = contents(values)
+    assert [files.pop(name) for name in list(files) if name.endswith(".part")] == [b"a value that is being fetched"]
     assert len(json.loads(files.pop("manifest.json"))["entries"]) == 3
     assert files == {
         name_of(b"b"): VALUES[b"b"],
@@ -169,6 +172,15 @@ def test_force_replaces_an_export(store: Path, values: Path) -> None:
     (values / "manifest.json").write_bytes(b"of something else")
     run("export", store, values, "--force")
     assert len(json.loads((values / "manifest.json").read_bytes())["entries"]) == 3
+
+
+def test_two_exports_at_once(tmp_path: Path) -> None:
+    with staging.staged_folder(tmp_path, 0o700) as first:
+        (first / "a").write_bytes(b"of the first")
+        with staging.staged_folder(tmp_path, 0o700) as second:
+            assert first != second
+        assert (first / "a").read_bytes() == b"of the first"
+    assert contents(tmp_path) == {}
 
 
 def test_nothing_is_exported_of_a_damaged_store(store: Path, folder: Path) -> None:
@@ -261,6 +273,20 @@ def test_import_does_not_replace_a_file(store: Path, values: Path, folder: Path)
     assert "has options" in one_line(run("import", values, "file:copy.bin?sync=always", code=2))
     assert "is no file of a store" in one_line(run("import", values, "ws://127.0.0.1:1", code=2))
     assert contents(folder) == before
+
+
+def test_a_new_store_takes_no_place_of_other_files(values: Path, folder: Path) -> None:
+    (folder / "notes.mark").write_bytes(b"of somebody else")
+    before = contents(folder)
+    for words in (["import", str(values)], ["demo", str(values), "--keep"]):
+        assert "'notes.mark' is no mark" in one_line(run(*words, "notes", code=2)).replace(f"{folder}{os.sep}", "")
+        assert "ends in .compact" in one_line(run(*words, "copy.compact", code=2))
+        assert contents(folder) == before
+        (folder / "copy.mark").write_bytes(b"")  # of a store that was there once
+        run(*words, "copy")
+        assert (folder / "copy.mark").stat().st_size == 48
+        for name in ("copy", "copy.mark"):
+            (folder / name).unlink()
 
 
 @pytest.mark.parametrize("links", [True, False])
