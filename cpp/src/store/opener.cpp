@@ -13,6 +13,10 @@ namespace {
 constexpr int kTriesMax = 100;
 constexpr std::size_t kCopyBytes = std::size_t{1} << 20;
 constexpr std::uint64_t kLargeHole = std::uint64_t{1} << 20;
+// Until this part of a file was seen, nobody knows how many records there are in the rest, and room for a wrong guess
+// is memory for none. To grow by steps instead takes longer than to hold the first ones back.
+constexpr std::uint64_t kGuessMax = 32;
+constexpr std::uint64_t kReserveMax = std::uint64_t{1} << 20;
 
 Error with_advice(Errc code, const std::string& path, const std::string& reason, std::string_view advice,
                   std::uint64_t offset) {
@@ -98,16 +102,38 @@ Result<void> Ticker::at(std::uint64_t done, std::uint64_t total) {
 void IndexFiller::restart() {
   index_.clear();
   count_ = 0;
+  held_.clear();
   deleted_.clear();
 }
 
 Result<void> IndexFiller::records(std::span<const RecordRef> batch) {
   if (batch.empty()) return {};
   count_ += batch.size();
-  // As if the rest of the file were like this: the newest come first.
   const std::uint64_t seen = bytes_ - std::min(bytes_ - 1, batch.back().offset);
+  if (seen < bytes_ / kGuessMax) {
+    const std::uint64_t coming = (bytes_ / kGuessMax / seen + 1) * count_;
+    if (held_.empty()) held_.reserve(static_cast<std::size_t>(std::min(coming, kReserveMax)));
+    held_.insert(held_.end(), batch.begin(), batch.end());
+    return {};
+  }
+  // As if the rest of the file were like this: the newest come first.
   index_.expect(count_ + static_cast<std::uint64_t>(static_cast<double>(count_) / static_cast<double>(seen) *
                                                     static_cast<double>(bytes_ - seen)));
+  if (Result<void> added = add_held(); !added) return added;
+  return add(batch);
+}
+
+Result<void> IndexFiller::add_held() {
+  constexpr std::size_t kBatch = 1024;
+  for (std::size_t i = 0; i < held_.size(); i += kBatch) {
+    const std::span<const RecordRef> rest = std::span(held_).subspan(i);
+    if (Result<void> added = add(rest.first(std::min(rest.size(), kBatch))); !added) return added;
+  }
+  std::vector<RecordRef>().swap(held_);
+  return {};
+}
+
+Result<void> IndexFiller::add(std::span<const RecordRef> batch) {
   for (std::size_t i = 0; i < batch.size();) {
     values_.clear();
     for (; i < batch.size() && batch[i].tombstone == 0; ++i) values_.push_back({batch[i].hash, batch[i].offset});
@@ -122,6 +148,8 @@ Result<void> IndexFiller::records(std::span<const RecordRef> batch) {
 }
 
 Result<void> IndexFiller::finish(Epoch& epoch, std::unique_ptr<Index>& dead) {
+  index_.expect(count_);
+  if (Result<void> added = add_held(); !added) return added;
   for (const Index::Entry& entry : deleted_) index_.erase(entry.hash);
   index_.expect(0);
   index_.shrink_to_fit();

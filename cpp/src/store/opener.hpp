@@ -66,7 +66,7 @@ class FileSource final : public ByteSource {
 /// Puts the live ones of the records of a chain into an index.
 class IndexFiller final : public RecordVisitor {
  public:
-  /// `bytes` is the size of the file, to guess the number of records by.
+  /// `bytes` is the size of the file, to guess the number of records by: by at most 32 times those that were met.
   IndexFiller(Index& index, std::uint64_t bytes) noexcept : index_(index), bytes_(bytes) {}
   void restart() override;
   [[nodiscard]] Result<void> records(std::span<const RecordRef> batch) override;
@@ -74,9 +74,13 @@ class IndexFiller final : public RecordVisitor {
   [[nodiscard]] Result<void> finish(Epoch& epoch, std::unique_ptr<Index>& dead);
 
  private:
+  [[nodiscard]] Result<void> add(std::span<const RecordRef> batch);
+  [[nodiscard]] Result<void> add_held();
+
   Index& index_;
   std::uint64_t bytes_;
   std::uint64_t count_ = 0;
+  std::vector<RecordRef> held_;  // until enough of the file was seen for a guess
   std::vector<Index::Entry> values_;
   std::vector<Index::Entry> deleted_;
 };
