@@ -203,13 +203,15 @@ Result<RecoverReport> recover_file(FileSystem& files, File& file, const std::str
   }
 
   std::vector<Record> records;
-  const Layout layout = plan->layout == Layout::mixed ? Layout::aligned64 : plan->layout;
+  // What no chain leads to may have another layout than the rest.
+  const bool plain = plan->layout == Layout::aligned64 && plan->tail == *size;
   Third searching(ticker, *size, 1);
   const Result<SalvageReport> salvaged =
-      salvage(source, {.layout = layout, .progress = searching.told()}, [&](std::span<const Record> found) {
-        records.insert(records.end(), found.begin(), found.end());
-        return Result<void>();
-      });
+      salvage(source, {.layout = plain ? Layout::aligned64 : Layout::mixed, .progress = searching.told()},
+              [&](std::span<const Record> found) {
+                records.insert(records.end(), found.begin(), found.end());
+                return Result<void>();
+              });
   if (!salvaged) return salvaged.error();
   if (records.empty()) {
     return Error{.code = Errc::store_format,

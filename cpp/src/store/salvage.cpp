@@ -1,6 +1,7 @@
 #include "store/salvage.hpp"
 
 #include <algorithm>
+#include <cstddef>
 #include <utility>
 #include <vector>
 
@@ -9,7 +10,8 @@
 namespace simdrive::store {
 namespace {
 
-constexpr std::size_t kFound = 4096;  // records given to the sink at once
+constexpr std::size_t kFound = 4096;                  // records given to the sink at once
+constexpr std::uint64_t kAlignments[] = {64, 16, 1};  // of a mixed file; equal starts follow each other
 
 }  // namespace
 
@@ -20,7 +22,10 @@ Result<SalvageReport> salvage(ByteSource& source, const SalvageOptions& options,
   Reader scanner(source);
   Reader checksummer(source);
   ChecksumTest test(checksummer);
-  CandidateScan scan(scanner, options.from, high, alignment_of(options.layout));
+  const std::uint64_t only = alignment_of(options.layout);
+  CandidateScan scan(scanner, options.from, high, only);
+  std::span<const std::uint64_t> alignments(&only, 1);
+  if (options.layout == Layout::mixed) alignments = kAlignments;
   Pace pace(options.progress, high - options.from);
   std::vector<Candidate> batch;
   std::vector<Record> found;
@@ -36,24 +41,37 @@ Result<SalvageReport> salvage(ByteSource& source, const SalvageOptions& options,
     free_below = each.start;
     linked = each.trailer.prev;
   };
+  // False: the search goes on before a record that was found, or ends.
+  const auto add = [&](const Candidate& candidate) {
+    batch.push_back(candidate);
+    if (batch.size() > 1) return true;
+    auto tested = test.run_short(batch.back());
+    if (!tested.ok()) {
+      failed = std::move(tested.error());
+      return false;
+    }
+    if (!*tested) return true;
+    const bool good = batch.back().good;
+    if (good) take(batch.back());
+    batch.clear();
+    return !good;
+  };
   for (std::size_t limit = 64; !scan.done(); limit = next_batch(limit)) {
     batch.clear();
     found.clear();
     // While nothing waits for its checksum, a short record that is whole is taken at once, and its bytes left out.
     while (!scan.done() && batch.size() < limit && found.size() < kFound) {
       auto scanned = scan.some(false, [&](const Candidate& candidate) {
-        batch.push_back(candidate);
-        if (batch.size() > 1) return batch.size() < limit;
-        auto tested = test.run_short(batch.back());
-        if (!tested.ok()) {
-          failed = std::move(tested.error());
-          return false;
+        // Where it can begin at several places, one has the right checksum at most: zeros in front would change it.
+        std::uint64_t tried = kMalformed;
+        for (const std::uint64_t alignment : alignments) {
+          Candidate each = candidate;
+          each.start = payload_start(each.offset, each.trailer.prev, each.last_byte, alignment);
+          if (each.start == kMalformed || each.start == tried) continue;
+          tried = each.start;
+          if (!add(each)) return false;
         }
-        if (!*tested) return batch.size() < limit;
-        const bool good = batch.back().good;
-        if (good) take(batch.back());
-        batch.clear();
-        return !good;
+        return batch.size() < limit;
       });
       if (!failed.ok()) return std::move(failed.error());
       if (!scanned.ok()) return std::move(scanned.error());

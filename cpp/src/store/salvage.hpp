@@ -24,7 +24,7 @@ struct SalvageReport {
 };
 
 struct SalvageOptions {
-  Layout layout = Layout::aligned64;  // not mixed
+  Layout layout = Layout::aligned64;  // mixed: each record may have another, which takes a few times as long
   /// Records that end in (from, to]; 0 for `to`: the end of the file.
   std::uint64_t from = 0;
   std::uint64_t to = 0;

@@ -116,19 +116,20 @@ void check(BytesView file, const std::optional<store::SyncMark>& mark, const sto
   require(same.plan.action == plan.action && same.plan.tail == plan.tail && same.seen == opened.seen);
 }
 
-void check_salvage(BytesView in) {
+void check_salvage(BytesView in, store::Layout layout) {
   std::uint64_t above = in.size();
   store::MemorySource source(in);
-  const auto report = store::salvage(source, {}, [&](std::span<const store::Record> found) -> Result<void> {
-    for (const store::Record& record : found) {
-      require(record.start < record.offset && record.tail() <= above && record.trailer.prev <= record.start);
-      const BytesView payload =
-          in.subspan(static_cast<std::size_t>(record.start), static_cast<std::size_t>(record.offset - record.start));
-      require(crc32(payload) == record.trailer.checksum);
-      above = record.start;
-    }
-    return {};
-  });
+  const auto report =
+      store::salvage(source, {.layout = layout}, [&](std::span<const store::Record> found) -> Result<void> {
+        for (const store::Record& record : found) {
+          require(record.start < record.offset && record.tail() <= above && record.trailer.prev <= record.start);
+          const BytesView payload = in.subspan(static_cast<std::size_t>(record.start),
+                                               static_cast<std::size_t>(record.offset - record.start));
+          require(crc32(payload) == record.trailer.checksum);
+          above = record.start;
+        }
+        return {};
+      });
   require(report.ok());
   require(store::verify(source, in.size(), store::Layout::mixed).ok());
 }
@@ -199,7 +200,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     case 2: check(in, mark, {.permit_loss = true}, in_pieces); break;
     default: check(in, mark, {.rule = store::Rule::original}, in_pieces); break;
   }
-  if ((how & 64) != 0) check_salvage(in);
+  if ((how & 64) != 0) {
+    check_salvage(in, store::Layout::aligned64);
+    check_salvage(in, store::Layout::mixed);
+  }
   store::SyncMark decoded;
   (void)store::decode_mark(in, decoded);
   return 0;

@@ -138,29 +138,31 @@ TEST_P(RecoveryWork, TheOriginalRuleIsLinearToo) {
 
 TEST_P(RecoveryWork, SalvageFindsWhatIsWhole) {
   const StoreBuilder store = GetParam().make(std::size_t{1} << 18);
-  test::CopySource source(store.bytes);
-  std::uint64_t records = 0;
-  std::uint64_t above = store.bytes.size();
-  auto report = store::salvage(source, {}, [&](std::span<const store::Record> found) -> Result<void> {
-    for (const store::Record& record : found) {
-      EXPECT_LE(record.tail(), above);
-      above = record.start;
-      EXPECT_EQ(crc32(BytesView(store.bytes).subspan(record.start, record.offset - record.start)),
-                record.trailer.checksum);
-      ++records;
+  for (const store::Layout layout : {store::Layout::aligned64, store::Layout::mixed}) {
+    test::CopySource source(store.bytes);
+    std::uint64_t records = 0;
+    std::uint64_t above = store.bytes.size();
+    auto report = store::salvage(source, {.layout = layout}, [&](std::span<const store::Record> found) -> Result<void> {
+      for (const store::Record& record : found) {
+        EXPECT_LE(record.tail(), above);
+        above = record.start;
+        EXPECT_EQ(crc32(BytesView(store.bytes).subspan(record.start, record.offset - record.start)),
+                  record.trailer.checksum);
+        ++records;
+      }
+      return {};
+    });
+    ASSERT_TRUE(report.ok());
+    EXPECT_EQ(report->records, records);
+    EXPECT_LE(source.bytes_read, (layout == store::Layout::mixed ? 80 : 12) * store.bytes.size() + (1 << 20));
+    const std::string name = GetParam().name;
+    if (name == "first_link_broken") {
+      EXPECT_EQ(records, store.starts.size() - 1);
+    } else if (name == "every_checksum_wrong") {
+      EXPECT_EQ(records, 0U);
+    } else if (name != "every_link_broken") {
+      EXPECT_EQ(records, 100U);
     }
-    return {};
-  });
-  ASSERT_TRUE(report.ok());
-  EXPECT_EQ(report->records, records);
-  EXPECT_LE(source.bytes_read, 12 * store.bytes.size() + (1 << 20));
-  const std::string name = GetParam().name;
-  if (name == "first_link_broken") {
-    EXPECT_EQ(records, store.starts.size() - 1);
-  } else if (name == "every_checksum_wrong") {
-    EXPECT_EQ(records, 0U);
-  } else if (name != "every_link_broken") {
-    EXPECT_EQ(records, 100U);
   }
 }
 

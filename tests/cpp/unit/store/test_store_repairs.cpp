@@ -6,6 +6,7 @@
 #include <functional>
 
 #include "store/file_memory.hpp"
+#include "store/store_files.hpp"
 #include "store/store_workload.hpp"
 #include "support/amounts.hpp"
 #include "support/crash_images.hpp"
@@ -233,6 +234,32 @@ TEST(StoreRepairs, AnyCallOfRecoverMayFail) {
   fail_within(recovery_of(Damage::payload, false));
   fail_within(recovery_of(Damage::link, false));
   fail_within(recovery_of(Damage::payload, true));
+}
+
+// The end of the file may have another layout than what is before it, wherever the damage is.
+TEST(StoreRepairs, RecoverKeepsEntriesOfEveryLayout) {
+  StoreBuilder built(store::Layout::unaligned);
+  for (std::uint64_t i = 0; i < 5; ++i) built.value(i, 150 + i);
+  built.as(store::Layout::aligned16);
+  for (std::uint64_t i = 5; i < 8; ++i) built.value(i, 150 + i);
+  built.as(store::Layout::aligned64).tombstone(99);
+  for (std::uint64_t i = 8; i < 12; ++i) built.value(i, 150 + i);
+  for (std::size_t bad = 0; bad < 12; ++bad) {
+    const std::size_t tail = built.tails[bad + (bad < 8 ? 1 : 2)];
+    for (const std::size_t at : {tail - 50 /* payload */, tail - 6 /* link */, tail - 1 /* checksum */}) {
+      SCOPED_TRACE(std::to_string(bad) + " at " + std::to_string(at));
+      store::MemoryFiles files;
+      Bytes bytes = built.bytes;
+      bytes[at] ^= 1;
+      ASSERT_TRUE(files.put("s", bytes).ok());
+      const Result<RecoverReport> repaired = Store::recover("s", {.files = &files});
+      ASSERT_TRUE(repaired.ok()) << repaired.error().detail;
+      EXPECT_EQ(repaired->entries, 12U);
+      const Store store = open_store_at("s", {.files = &files});
+      EXPECT_EQ(*store.size(), 11U);
+      for (std::size_t i = 0; i < 12; ++i) EXPECT_EQ(*store.exists_with_key_hash(i), i != bad) << i;
+    }
+  }
 }
 
 }  // namespace
