@@ -44,6 +44,9 @@ class Engine {
   Result<std::uint64_t> batch_write(std::span<const HashedPayload> records, bool allow_null, Turn turn = {});
   Result<std::uint64_t> write_stream(std::uint64_t hash, const StreamSource& source);
   Result<std::uint64_t> erase(std::span<const std::uint64_t> hashes, Turn turn = {});
+  /// The same for an entry that was read since generation() was `generation`, unless its key has another one by now, or
+  /// none: nothing then.
+  Result<std::optional<std::uint64_t>> erase_unchanged(const Entry& entry, std::uint64_t generation);
   Result<std::uint64_t> rename(std::uint64_t from, std::uint64_t to);
   Result<void> flush();
   Result<void> close();
@@ -86,6 +89,7 @@ class Engine {
   [[nodiscard]] Error changed_error(std::uint64_t offset) const;
   /// The error for one that is no longer whole in the file.
   [[nodiscard]] Error missing_error(std::uint64_t offset) const;
+  [[nodiscard]] bool in_memory() const noexcept { return owned_files_ != nullptr; }
   /// Whether both stores are one file.
   [[nodiscard]] bool same_file(const Engine& other) const;
 

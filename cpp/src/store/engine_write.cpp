@@ -181,6 +181,20 @@ Result<std::uint64_t> Engine::erase(std::span<const std::uint64_t> hashes, Turn 
   return append_records(std::move(lock).value(), tombstones);
 }
 
+Result<std::optional<std::uint64_t>> Engine::erase_unchanged(const Entry& entry, std::uint64_t generation) {
+  Result<Lock> lock = lock_for_writing();
+  if (!lock) return std::move(lock).error();
+  // A file that took the place of the one that was read may have another record at the same offset.
+  const std::uint64_t offset = entry.offset() + entry.payload().size();
+  if (generation_->number != generation || generation_->index.find(entry.key_hash(), epoch_.enter()) != offset) {
+    return std::optional<std::uint64_t>();
+  }
+  const HashedPayload tombstone{entry.key_hash(), kTombstonePayload};
+  const Result<std::uint64_t> tail = append_records(std::move(lock).value(), {&tombstone, 1});
+  if (!tail) return tail.error();
+  return std::optional(*tail);
+}
+
 Result<std::uint64_t> Engine::rename(std::uint64_t from, std::uint64_t to) {
   Result<Lock> lock = lock_for_writing();
   if (!lock) return std::move(lock).error();

@@ -48,6 +48,9 @@ Error key_error(Errc code, std::string detail) { return Error{.code = code, .det
 struct Store::Impl {
   std::shared_ptr<store::Engine> engine;
   std::string path;  // as the caller knows it
+
+  /// Puts the entry that is copied into `entry`.
+  Result<std::uint64_t> copy(BytesView key, store::Engine& target, std::optional<Entry>& entry) const;
 };
 
 struct EntryIterator::Impl {
@@ -163,27 +166,47 @@ Result<std::uint64_t> Store::rename(BytesView old_key, BytesView new_key) {
   });
 }
 
+Result<std::uint64_t> Store::Impl::copy(BytesView key, store::Engine& target, std::optional<Entry>& entry) const {
+  if (engine->same_file(target)) {
+    return key_error(Errc::invalid_key, "copy: the target is the same store; use rename");
+  }
+  Result<std::optional<Entry>> found = engine->read(xxh3_64(key));
+  if (!found) return std::move(found).error();
+  entry = std::move(found).value();
+  if (!entry) return key_error(Errc::key_not_found, "copy: there is no entry under the key");
+  if (Result<void> good = store::check_entry(*entry, path); !good) return std::move(good).error();
+  return target.write(entry->key_hash(), entry->payload());
+}
+
 Result<std::uint64_t> Store::copy(BytesView key, Store& target) {
-  return checked([&]() -> Result<std::uint64_t> {
-    if (impl_->engine->same_file(*target.impl_->engine)) {
-      return key_error(Errc::invalid_key, "copy: the target is the same store; use rename");
-    }
-    const Result<std::optional<Entry>> found = impl_->engine->read(xxh3_64(key));
-    if (!found) return found.error();
-    if (!*found) return key_error(Errc::key_not_found, "copy: there is no entry under the key");
-    const Entry& entry = **found;
-    if (Result<void> good = store::check_entry(entry, impl_->path); !good) return std::move(good).error();
-    return target.impl_->engine->write(entry.key_hash(), entry.payload());
+  return checked([&] {
+    std::optional<Entry> entry;
+    return impl_->copy(key, *target.impl_->engine, entry);
   });
 }
 
 Result<std::uint64_t> Store::transfer(BytesView key, Store& target) {
-  if (read_only()) {  // before the target has it
-    const std::uint64_t none = 0;
-    return checked([&] { return impl_->engine->erase({&none, 0}); });
-  }
-  if (Result<std::uint64_t> copied = copy(key, target); !copied) return copied;
-  return erase(key);
+  return checked([&]() -> Result<std::uint64_t> {
+    store::Engine& from = *impl_->engine;
+    store::Engine& to = *target.impl_->engine;
+    if (read_only()) {  // before the target has it
+      const std::uint64_t none = 0;
+      return from.erase({&none, 0});
+    }
+    // After a power failure the tombstone may be on the disk, and must not be there without the copy.
+    const bool flushes = !from.in_memory() && !to.in_memory() && to.options().sync != StoreSync::always;
+    while (true) {
+      const std::uint64_t generation = from.generation();
+      std::optional<Entry> entry;
+      if (Result<std::uint64_t> copied = impl_->copy(key, to, entry); !copied) return copied;
+      if (flushes) {
+        if (Result<void> flushed = to.flush(); !flushed) return std::move(flushed).error();
+      }
+      const Result<std::optional<std::uint64_t>> erased = from.erase_unchanged(*entry, generation);
+      if (!erased) return erased.error();
+      if (*erased) return **erased;
+    }
+  });
 }
 
 // ---- Reading ----

@@ -199,7 +199,12 @@ cdef class Store:
         self.copy_to("copy", key, target, False)
 
     def transfer(self, key, target):
-        """Moves the value of `key` to another store: `copy`, then `delete`. If the delete fails both have it."""
+        """Moves the value of `key` to another store: `copy`, `flush` of the target, then `delete`.
+
+        The flush is left out if one of the two is a `MemoryStore`. What others put under the key meanwhile is copied,
+        too, before it is deleted; if they delete the key, `target` has the value, and ``KeyNotFoundError`` is raised.
+        If the flush or the delete fails both have it.
+        """
         self.copy_to("transfer", key, target, True)
 
     cdef int copy_to(self, str op, object key, object target, cbool erase) except -1:

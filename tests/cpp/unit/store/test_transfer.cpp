@@ -1,0 +1,71 @@
+// Store::transfer() beside others, and when calls fail.
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "store/file_memory.hpp"
+#include "store/store_calls.hpp"
+#include "support/failing_files.hpp"
+
+namespace simdrive::test {
+namespace {
+
+using testing_store::Call;
+using testing_store::FailingFiles;
+using testing_store::FaultKind;
+
+TEST(Transfer, ErasesWhatTheTargetHasOnItsDisk) {
+  for (const StoreSync sync : {StoreSync::none, StoreSync::batch, StoreSync::always}) {
+    store::MemoryFiles memory;
+    FailingFiles files(memory, {Call::write, Call::sync});
+    Store a = open_store_at("a", {.sync = StoreSync::always, .files = &files});
+    Store b = open_store_at("b", {.sync = sync, .sync_interval = 3600, .files = &files});
+    put(a, "k", "value");
+    std::vector<std::string> calls;
+    const auto note = [&](std::uint64_t, Call call, const std::string& path) {
+      if (path == "a" || path == "b") calls.push_back((call == Call::write ? "write " : "sync ") + path);
+    };
+    files.watch(note);
+    ASSERT_TRUE(a.transfer(view_of("k"), b).ok());
+    EXPECT_EQ(calls, (std::vector<std::string>{"write b", "sync b", "write a", "sync a"}));
+    put(a, "k", "value");
+    files.watch({});
+    files.fail(1, FaultKind::io_error);
+    EXPECT_FALSE(a.transfer(view_of("k"), b).ok());
+    EXPECT_EQ(get(a, "k"), "value");
+  }
+}
+
+// What others do to the entry between the copy and the erasure is not lost.
+TEST(Transfer, MovesWhatOthersHavePutThereMeanwhile) {
+  const auto transferred = [](const std::function<void(Store&)>& meanwhile, std::string_view expected) {
+    store::MemoryFiles memory;
+    FailingFiles files(memory, {Call::write});
+    Store a = Store::memory().value();
+    Store b = open_store_at("b", {.files = &files});
+    put(a, "k", "old");
+    bool done = false;
+    files.watch([&](std::uint64_t, Call, const std::string&) {
+      if (!std::exchange(done, true)) meanwhile(a);
+    });
+    const Result<std::uint64_t> moved = a.transfer(view_of("k"), b);
+    EXPECT_TRUE(done);
+    EXPECT_EQ(get(a, "k"), std::nullopt);
+    EXPECT_EQ(get(b, "k"), expected);
+    EXPECT_TRUE(!moved || *moved == a.tail());
+    return error_of(moved);
+  };
+  EXPECT_EQ(transferred([](Store& a) { put(a, "k", "new"); }, "new"), Errc{});
+  const auto same_place = [](Store& a) {
+    put(a, "k", "new");
+    ASSERT_TRUE(a.compact().ok());
+  };
+  EXPECT_EQ(transferred(same_place, "new"), Errc{});
+  EXPECT_EQ(transferred([](Store& a) { ASSERT_TRUE(a.erase(view_of("k")).ok()); }, "old"), Errc::key_not_found);
+}
+
+}  // namespace
+}  // namespace simdrive::test
