@@ -85,8 +85,8 @@ struct AsyncClient::Impl final : client::Session, client::Operations {
       if (!closing) end_current();
     }
     const TimePoint now = Clock::now();
+    collect(now);  // first: it moves calls that a limit held to those that wait
     fail_waiting(closed_error(), now);
-    collect(now);
   }
 
   void hear_out() {

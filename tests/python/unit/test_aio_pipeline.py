@@ -390,12 +390,14 @@ def test_closing_the_client(with_client: Runner) -> None:
     gate = Gate("read")
 
     async def work(client: AsyncClient, peer: FaultPeer) -> None:
-        p = client.pipeline()
-        future = p.read(b"key")
+        p = client.pipeline(max_inflight=1)
+        futures = [p.read(b"key") for _ in range(4)]
         await arrived(peer, 1)
         await client.close()
-        with pytest.raises(simdrive.ClosedError):
-            await future
+        assert all(future.done() for future in futures), "also those that the pipeline held back"
+        for future in futures:
+            with pytest.raises(simdrive.ClosedError):
+                await future
         with pytest.raises(simdrive.ClosedError):
             await p.read(b"key")
 

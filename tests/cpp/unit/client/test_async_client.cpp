@@ -383,6 +383,24 @@ TEST_P(AsyncClientTest, CloseEndsCallsInEveryState) {
   EXPECT_EQ(client->watch().socket, -1);
 }
 
+// A limit's next call takes the place of each one that ends: also of those that end with the connection.
+TEST_P(AsyncClientTest, CloseEndsCallsThatALimitHolds) {
+  EventLoop& loop = connect([](Options& o) { o.max_inflight = 2; });
+  peer.hold(Method::write);
+  const auto one = make_call_limit(1);
+  for (int i = 0; i < 4; ++i) loop.write("k", bytes_of("v"), {.limit = one});
+  client->flush();
+  peer.wait_held(1);
+  client->close();
+  loop.hand_out();
+  EXPECT_EQ(loop.open(), 0U);
+  for (const auto& j : loop.jobs()) {
+    EXPECT_EQ(j->code(), Errc::closed);
+    EXPECT_EQ(j->error.outcome, j == loop.jobs().front() ? Outcome::unknown : Outcome::not_applied);
+  }
+  EXPECT_EQ(client->pending(), 0U);
+}
+
 TEST_P(AsyncClientTest, CloseHearsTheServerOut) {
   EventLoop& loop = connect();
   loop.finish(loop.size());
