@@ -282,8 +282,10 @@ cdef class PipelineCore:
             c = call.c_obj
             if c == NULL:
                 return 0
+            # Before Python code runs, and another thread is through with a call that is handed out twice.
+            left, future = call.left, call.future
             told, call.told = call.told, True
-            if not told and not call.left:
+            if not told and not left:
                 try:
                     if c.failed:
                         error = call.failure(self.endpoint)
@@ -293,8 +295,6 @@ cdef class PipelineCore:
                     error = problem
                     if not isinstance(problem, Exception):
                         interrupt = problem
-            left = call.left
-            future = call.future
             if over:
                 call.c_obj = NULL
                 call.release()

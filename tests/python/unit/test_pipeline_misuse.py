@@ -20,6 +20,7 @@ import simdrive.pipeline
 from simdrive import Pipeline, PipelineFuture
 from support.fault_peer import FaultPeer
 from support.gate import Gate
+from support.late_replies import Deaf
 from support.ports import wait_until
 
 
@@ -164,6 +165,29 @@ def test_a_future_that_somebody_calls_running_ends_all_the_same() -> None:
         assert future.set_running_or_notify_cancel()
         assert not future.cancel()
         assert isinstance(future.exception(timeout=20), simdrive.OperationTimeout)
+
+
+def test_a_call_is_over_while_its_error_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A late, half sent write is handed out twice; here the second time comes in the middle of the first."""
+    deaf = Deaf()
+    core: Any = simdrive._core
+    make_error = core._make_error
+    with FaultPeer(script=[deaf.behaviour]) as peer, simdrive.connect(peer.url) as client:
+        p = client.pipeline()
+        p.exists(b"key")
+        assert deaf.is_deaf.wait(20)
+        future = p.write(b"key", bytes(range(1, 251)) * 60_000, timeout=0.05)
+        calls = future._core
+        assert calls is not None
+
+        def slow(*args: Any, **named: Any) -> Any:
+            deaf.listen()
+            wait_until(lambda: calls.pending == 0, timeout=20, what="another thread hands out what is over")
+            return make_error(*args, **named)
+
+        monkeypatch.setattr(core, "_make_error", slow)
+        with pytest.raises(simdrive.OperationTimeout):
+            future.result(timeout=20)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork()")
