@@ -261,6 +261,7 @@ cdef class AsyncCore:
     def start(self):
         """Begins to be watched by the loop; the future of the first connection."""
         future = self.connecting = self.create_future()
+        self.watching = True  # first: stop() takes back what was done when something raises
         self.wake_fd = self.c_obj.wake_up()
         self.bound_ready = self._ready  # stop() ends these cycles
         self.bound_flush = self._flush
@@ -273,7 +274,6 @@ cdef class AsyncCore:
             self.epoll = own_epoll(self.loop)
             if self.epoll is not None:
                 self.loop.add_reader(self.epoll.fileno(), self.bound_ready)
-        self.watching = True
         self._ready()
         return future
 
@@ -468,6 +468,7 @@ cdef class AsyncCore:
         """The loop forgets the client; calls that are under way end. Also where the loop is gone, or another's."""
         cdef Outside outside
         self.bound_ready = self.bound_flush = self.bound_again = None
+        self.connecting = None  # whoever was to wait for it has gone
         if not self.watching:
             return
         here = self.is_here()
@@ -493,7 +494,10 @@ cdef class AsyncCore:
                 self.leave_watcher()
             elif not closed:
                 self.unwatch_socket()
-                self.loop.remove_reader(self.wake_fd)
+                try:
+                    self.loop.remove_reader(self.wake_fd)
+                except (AttributeError, NotImplementedError):
+                    pass  # and no watcher to be had in start()
                 if self.epoll is not None:
                     self.loop.remove_reader(self.epoll.fileno())
             if self.epoll is not None:
@@ -514,7 +518,6 @@ cdef class AsyncCore:
         while call is not None:
             call.left = True
             call = call.older
-        self.connecting = None
         return 0
 
     def let_go(self):

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import errno
 import gc
 import io
 import re
+import select
 import threading
 import warnings
 import weakref
@@ -68,6 +71,48 @@ def warned_of(block: Callable[[], object]) -> list[str]:
             wait_until(nobody_watches, timeout=10, what="watchers end")
             gc.collect()
     return said
+
+
+# ---- never opened ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("where", ["add_reader", "epoll"])
+def test_no_descriptors_for_the_loop(kind: str, peer: FaultPeer, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+    """What the loop watches already is taken back, however long the error is kept."""
+    if where == "epoll" and not (kind == "uvloop" and hasattr(select, "epoll")):
+        pytest.skip("this loop has no use for it")
+    watched: list[int] = []
+    forgotten: list[int] = []
+
+    def refuse(*_: Any) -> Any:
+        raise OSError(errno.EMFILE, "too many open files")
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        add, remove = loop.add_reader, loop.remove_reader
+
+        def add_reader(fd: int, *args: Any) -> None:
+            watched.append(fd)
+            with contextlib.suppress(NotImplementedError):
+                add(fd, *args)
+            if where == "add_reader":
+                refuse()
+
+        def remove_reader(fd: int) -> Any:
+            forgotten.append(fd)
+            return remove(fd)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(loop, "add_reader", add_reader)
+            patched.setattr(loop, "remove_reader", remove_reader)
+            patched.setattr(select, "epoll", refuse, raising=False)
+            with pytest.raises(OSError, match="too many") as caught:
+                await simdrive.aconnect(peer.url)
+        assert watched == forgotten
+        await until(lambda: not peer._sockets, what="the connection is closed")
+        assert caught.value.errno == errno.EMFILE
+
+    run_in(kind, main())
 
 
 # ---- thrown away ----------------------------------------------------------------------------------------------------
