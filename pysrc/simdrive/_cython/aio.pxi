@@ -41,6 +41,8 @@ if hasattr(_os, "register_at_fork"):
     _os.register_at_fork(after_in_child=_after_fork_of_aio)
 
 
+cdef double kFirstLook = 0.005  # seconds from a large result until it may be freed
+
 cdef enum:
     EPOLLIN = 1
     EPOLLOUT = 4
@@ -355,24 +357,29 @@ cdef class AsyncCore:
         return 0
 
     cdef int deliver(self, AsyncCall call, CAsyncCall* c) except -1:
-        if c.failed:
-            error = call.failure(self.endpoint)
+        error = result = None
+        try:
+            if c.failed:
+                error = call.failure(self.endpoint)
+            else:
+                result = call.result(self.endpoint)
+                if call.progress is not None:
+                    call.progress(call.sent, call.sent)
+        except BaseException as problem:  # of a signal handler, too: the outcome is not to be lost
+            error = problem
+        if (error is not None or call.progress is not None) and call.future.done():  # progress has cancelled it
+            return 0
+        if error is not None:
             if isinstance(error, StopIteration):  # which a future refuses
                 error = RuntimeError(f"progress raised {error!r}")
             call.future.set_exception(error)
             return 0
-        try:
-            result = call.result(self.endpoint)
-            if call.progress is not None:
-                call.progress(call.sent, call.sent)
-        except BaseException as error:
-            if isinstance(error, StopIteration):
-                error = RuntimeError(f"progress raised {error!r}")
-            call.future.set_exception(error)
-            return 0
-        if <PyObject*> result == call.slot and self.is_here():  # made by the call: no default
-            self.keep_large(result)
         call.future.set_result(result)
+        if <PyObject*> result == call.slot and self.is_here():  # made by the call: no default
+            try:
+                self.keep_large(result)
+            except MemoryError:
+                pass  # for a timer, which the next large result sets: this one is delivered
         return 0
 
     cdef int keep_large(self, object result) except -1:
@@ -383,11 +390,13 @@ cdef class AsyncCore:
             for value in <list> result:
                 if type(value) is bytes and len(<bytes> value) >= kSlowToFree:
                     kept = self.large.keep(<PyObject*> value) or kept
-        if kept:
-            self.look_in = 0.005
-            if self.look_timer is not None:
-                self.look_timer.cancel()
-            self.look_timer = self.loop.call_later(self.look_in, self._look)
+        if not kept or (self.look_timer is not None and self.look_in == kFirstLook):
+            return 0  # a timer that is due soon stays: else results in quick succession would put it off for ever
+        timer, self.look_timer = self.look_timer, None
+        if timer is not None:
+            timer.cancel()
+        self.look_in = kFirstLook
+        self.look_timer = self.loop.call_later(self.look_in, self._look)
         return 0
 
     def _look(self):

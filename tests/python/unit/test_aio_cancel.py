@@ -437,6 +437,25 @@ def test_twice_and_too_late(kind: str) -> None:
     with_client(kind, peer, main)
 
 
+@pytest.mark.parametrize("raises", [False, True])
+def test_by_its_own_last_progress(kind: str, raises: bool) -> None:
+    async def main(client: simdrive.AsyncClient) -> None:
+        def end(*_: int) -> None:
+            task.cancel()
+            if raises:
+                raise LookupError("of progress")
+
+        task = asyncio.ensure_future(client.read(b"key", progress=end))
+        others = [asyncio.ensure_future(client.exists(b"key")) for _ in range(3)]  # ended in the same round
+        await asyncio.wait([task])
+        assert task.cancelled()
+        assert await gathered(others) == [True] * 3
+
+    peer = FaultPeer()
+    peer.store.entries[b"key"] = b"value"
+    with_client(kind, peer, main)
+
+
 def test_coroutines_that_never_ran(kind: str) -> None:
     async def main(client: simdrive.AsyncClient) -> None:
         tasks = [asyncio.create_task(call(client)) for call in CALLS.values()]

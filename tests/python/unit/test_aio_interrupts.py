@@ -129,6 +129,25 @@ def test_interrupted_while_a_call_begins(
     loop.run_until_complete(main())
 
 
+def test_interrupted_while_an_error_is_made(
+    interrupted_loop: InterruptedLoop, peer: FaultPeer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The call ends with what the signal handler raised."""
+
+    def interrupt(*_: Any, **__: Any) -> Any:
+        raise KeyboardInterrupt
+
+    async def main() -> None:
+        async with await simdrive.aconnect(peer.url) as client:
+            with monkeypatch.context() as patched:
+                patched.setattr(simdrive._core, "_make_error", interrupt)
+                with pytest.raises(KeyboardInterrupt):
+                    await client.read(b"key", timeout=0.05)
+            await until(lambda: client._core.pending == 0, what="nothing is under way")
+
+    interrupted_loop.run_until_complete(main())
+
+
 def test_interrupted_while_a_reply_is_handed_out(
     interrupted_loop: InterruptedLoop, peer: FaultPeer, holder: Holder
 ) -> None:

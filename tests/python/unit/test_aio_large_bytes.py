@@ -35,6 +35,7 @@ def kind(request: pytest.FixtureRequest) -> str:
 def url() -> Iterator[str]:
     with simdrive.MemoryStore() as store, simdrive.Server(store) as server:
         store.write(b"large", DATA)
+        store.write(b"least", DATA[: 4 * MIB])
         store.write(b"small", DATA[: 4 * MIB - 1])
         yield server.url
 
@@ -143,6 +144,53 @@ def test_many_one_after_the_other(kind: str, url: str) -> None:
         for _ in range(30):
             assert len(await client.read(b"large") or b"") == SIZE
         assert resident_bytes() < before + 4 * SIZE
+
+    with_client(kind, url, main)
+
+
+def test_results_in_quick_succession_put_off_nothing(kind: str, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main(client: simdrive.AsyncClient) -> None:
+        loop = asyncio.get_running_loop()
+        later = loop.call_later
+        looks: list[asyncio.TimerHandle] = []
+
+        def call_later(delay: float, *args: Any, **named: Any) -> asyncio.TimerHandle:
+            timer = later(delay, *args, **named)
+            if delay == 0.005:  # others wait for longer
+                looks.append(timer)
+            return timer
+
+        monkeypatch.setattr(loop, "call_later", call_later)
+        async with client.pipeline() as pipeline:
+            for _ in range(30):
+                pipeline.read(b"least")
+        assert looks
+        assert not any(timer.cancelled() for timer in looks)
+
+    with_client(kind, url, main)
+
+
+def test_no_memory_for_a_timer(kind: str, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The result is there all the same, and freed with the next one."""
+
+    async def main(client: simdrive.AsyncClient) -> None:
+        loop = asyncio.get_running_loop()
+        later = loop.call_later
+
+        def call_later(delay: float, *args: Any, **named: Any) -> Any:
+            if delay == 0.005:
+                raise MemoryError
+            return later(delay, *args, **named)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(loop, "call_later", call_later)
+            value = await asyncio.wait_for(client.read(b"large"), 20)
+        assert value == DATA
+        assert client._core.pending == 0
+        inside = id(value) + SIZE // 2
+        del value
+        assert await client.read(b"least") == DATA[: 4 * MIB]
+        await until(lambda: not mapped(inside), what="it is freed")
 
     with_client(kind, url, main)
 
