@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
 from types import EllipsisType
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Protocol, TypeVar
 
 from simdrive.mapping import key_not_found
 from simdrive.streams import Filling, Gathering, Progress, check_chunk_size, checked_key, cut, given, pieces_of
@@ -18,18 +18,20 @@ if TYPE_CHECKING:
     from simdrive._core import Value
     from simdrive.client import Options
 
-__all__ = ["AsyncReads", "AsyncStreams", "AsyncWrites", "Drains"]
+__all__ = ["AsyncReads", "AsyncStreams", "AsyncWrites", "Drains", "Pace"]
+
+_T = TypeVar("_T")
 
 # What a thread is asked for in one go: a cancelled stream ends with it.
 _PIECE = 1 << 20
-# How long a stream that need not wait holds the loop.
+# How long a coroutine that need not wait holds the loop.
 _TURN = 0.001
 # How long a thread waits for a non-blocking sink before it is asked whether anybody still wants that.
 _WAIT = 1.0
 
 
-class _Pace:
-    """When a stream that need not wait lets the rest of the loop have a turn: after a MiB, or a millisecond."""
+class Pace:
+    """When a coroutine that need not wait lets the rest of the loop have a turn: after a MiB, or a millisecond."""
 
     def __init__(self) -> None:
         self._moved = 0
@@ -111,17 +113,18 @@ class AsyncStreams:
             BlockingIOError: the source is non-blocking and has nothing yet. Nothing was sent.
             OutOfMemoryError: there is no memory for `size` bytes.
 
-        What the source itself raises passes unchanged. Else as `write`.
+        What the source itself raises passes unchanged, but for ``StopIteration``, which becomes ``RuntimeError``. Else
+        as `write`.
         """
         self._check("write_stream")
         gathering = Gathering(key, size, self.options)
-        pace = _Pace()
+        pace = Pace()
         read = getattr(source, "read", None)
         if inspect.iscoroutinefunction(read):
             while (wanted := gathering.wanted()) != 0 and gathering.went_on(piece := await read(wanted)):
                 await _add(gathering, piece, pace)
         elif read is not None:
-            while gathering.wanted() != 0 and await asyncio.to_thread(gathering.read_some, source):
+            while gathering.wanted() != 0 and await _in_thread(gathering.read_some, source):
                 pass
         elif hasattr(source, "__aiter__"):
             async for piece in source:
@@ -190,14 +193,15 @@ class AsyncStreams:
             OperationTimeout: also when a non-blocking sink took too long.
             BlockingIOError: a non-blocking sink takes nothing, and has no ``fileno`` to wait for.
 
-        What the sink itself raises, such as ``OSError``, passes unchanged. Else as `read`.
+        What the sink itself raises, such as ``OSError``, passes unchanged, but for ``StopIteration``, which becomes
+        ``RuntimeError``. Else as `read`.
         """
         filling = Filling(key, sink, timeout, self.options)
         value = await self.read(key, out="view", **given(timeout, progress))
         if value is None:
             raise key_not_found("read_into", key, self.options.url)
         filling.begin(value)
-        pace = _Pace()
+        pace = Pace()
         while filling.rest:
             piece = filling.rest[:_PIECE]
             if not filling.took(await _written(sink, piece), len(piece)):
@@ -207,7 +211,19 @@ class AsyncStreams:
         return filling.done
 
 
-async def _add(gathering: Gathering, piece: object, pace: _Pace) -> None:
+async def _in_thread(run: Callable[..., _T], *arguments: Any) -> _T:
+    """``asyncio.to_thread``, but for StopIteration, which would never end its future."""
+
+    def guarded() -> _T:
+        try:
+            return run(*arguments)
+        except StopIteration as error:
+            raise RuntimeError(f"a file raised {error!r}") from error
+
+    return await asyncio.to_thread(guarded)
+
+
+async def _add(gathering: Gathering, piece: object, pace: Pace) -> None:
     took = gathering.add_small(piece)
     if took >= 0:
         if pace.is_due(took):
@@ -229,14 +245,14 @@ async def _written(sink: Any, piece: memoryview) -> int | None:
         taken = sink.write(piece)
         await sink.drain()
     else:
-        taken = await asyncio.to_thread(sink.write, piece)
+        taken = await _in_thread(sink.write, piece)
     return taken
 
 
 async def _until_writable(filling: Filling) -> None:
     while True:
         left = filling.seconds_left()
-        if await asyncio.to_thread(filling.wait, _WAIT if left is None else min(left, _WAIT)):
+        if await _in_thread(filling.wait, _WAIT if left is None else min(left, _WAIT)):
             return
         left = filling.seconds_left()
         if left is not None and left <= 0:
@@ -247,7 +263,7 @@ async def _pieces(calls: _Calls, key: bytes, chunk_size: int, arguments: dict[st
     value = await calls.read(key, out="view", **arguments)
     if value is None:
         raise key_not_found("read_stream", key, calls.options.url)
-    pace = _Pace()
+    pace = Pace()
     for piece in cut(value, chunk_size):
         yield piece
         if pace.is_due(len(piece)):

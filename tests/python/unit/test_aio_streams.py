@@ -224,6 +224,32 @@ def test_errors_of_the_source_pass(kind: str, peer: FaultPeer) -> None:
     with_client(kind, peer, main)
 
 
+@pytest.mark.parametrize("method", ["read", "readinto", "write", "fileno"])
+def test_stop_iteration_of_a_file(kind: str, peer: FaultPeer, method: str) -> None:
+    """No future of a thread takes it."""
+    peer.store.entries[b"key"] = DATA
+
+    class File(io.RawIOBase):
+        def write(self, _data: Any) -> None:
+            return None  # nothing now: wait for the descriptor
+
+    def stop(*_: Any) -> Any:
+        raise StopIteration("the end")
+
+    async def main(client: simdrive.AsyncClient) -> None:
+        file: Any = File()
+        setattr(file, method, stop)
+        stream = (
+            client.write_stream(b"new", file, size=3 if method == "readinto" else None)
+            if method.startswith("read")
+            else client.read_into(b"key", file)
+        )
+        with pytest.raises(RuntimeError, match="the end"):
+            await asyncio.wait_for(stream, 5)
+
+    with_client(kind, peer, main)
+
+
 def test_read_stream(kind: str, peer: FaultPeer) -> None:
     peer.store.entries[b"key"] = DATA
 
