@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from simdrive._core import AsyncCore, check_buffers, check_timeout
 from simdrive.aio_namespace import AsyncNamespacedClient
-from simdrive.aio_streams import AsyncStreams
+from simdrive.aio_streams import AsyncStreams, Pace
 from simdrive.client import Options, ServerInfo, closed_error, log_connection, options_for
 from simdrive.namespace import Rows, keys_and_values, list_of_keys
 from simdrive.progress import Ticks, check_progress
@@ -323,6 +323,8 @@ class AsyncClient(AsyncStreams):
     ) -> None:
         """Removes many keys; no error for those that are absent. Requests share messages, but each key goes by itself.
 
+        Where they are many, the rest of the loop goes on while they begin.
+
         Args:
             timeout: the limit of all together.
             progress: called as ``progress(done, total)`` in keys, about ten times a second. What it raises ends the
@@ -332,18 +334,24 @@ class AsyncClient(AsyncStreams):
             BatchError: some keys were not removed, or may not have been; `failed` has their numbers.
         """
         from simdrive.aio_pipeline import AsyncPipeline
+        from simdrive.pipeline import TimeLeft
 
         self._check("batch_delete")
         check_timeout(timeout)
         ticks = Ticks(progress)
         wanted = list_of_keys(keys)
         check_buffers(wanted, "key")
+        left, pace = TimeLeft(timeout, self._options.timeout), Pace()
         calls = AsyncPipeline(self)
-        for key in wanted:
-            calls.delete(key, timeout=timeout)
         try:
+            for key in wanted:
+                calls.delete(key, timeout=left())
+                if pace.is_due(0):
+                    await pace.turn()
+                    ticks.at(calls._done, len(wanted))
             await calls._finish(None if progress is None else lambda: ticks.at(calls._done, len(wanted)))
         except BaseException as error:
+            calls._abandon()
             calls._mark(error, "batch_delete", "keys", len(wanted))
             raise
         if calls._failed:
@@ -352,7 +360,7 @@ class AsyncClient(AsyncStreams):
 
     async def _split_batch(self, items: Any, max_bytes: int, timeout: _Timeout, progress: Progress | None) -> None:
         from simdrive.aio_pipeline import AsyncPipeline
-        from simdrive.pipeline import Parts, check_max_bytes
+        from simdrive.pipeline import Parts, TimeLeft, check_max_bytes
 
         self._check("batch_write")
         check_timeout(timeout)
@@ -361,12 +369,17 @@ class AsyncClient(AsyncStreams):
         keys, values = keys_and_values(items)
         check_buffers(keys, "key")
         check_buffers(values, "value")
+        left, pace = TimeLeft(timeout, self._options.timeout), Pace()
         parts = Parts(zip(keys, values, strict=True), limit)
         calls = AsyncPipeline(self)
-        futures = [calls._batch_write(part, timeout) for _, part, _ in parts.parts]
+        futures = []
         errors: list[BaseException | None] = []
         done = 0
         try:
+            for _, part, _ in parts.parts:
+                futures.append(calls._batch_write(part, left()))
+                if pace.is_due(0):
+                    await pace.turn()
             for (_, _, size), future in zip(parts.parts, futures, strict=True):
                 await asyncio.wait([future])
                 errors.append(future.exception())
@@ -375,7 +388,7 @@ class AsyncClient(AsyncStreams):
                     progress(done, parts.size)
         except BaseException as error:
             calls._abandon()
-            calls._mark(error, "batch_write", "requests", len(futures))
+            calls._mark(error, "batch_write", "requests", len(parts.parts))
             raise
         failed, stored = parts.failed(errors)
         if failed:

@@ -162,6 +162,7 @@ class AsyncPipeline:
         try:
             await self._finish()
         except BaseException as interruption:
+            self._abandon()
             self._mark_block(interruption)
             raise
         if self._failed:
@@ -185,14 +186,10 @@ class AsyncPipeline:
 
     async def _finish(self, tell: Callable[[], None] | None = None) -> None:
         """Waits for all calls; `tell` is called now and then."""
-        try:
-            while self._pending:
-                await asyncio.wait(list(self._pending), timeout=None if tell is None else TOLD_EVERY)
-                if tell is not None:
-                    tell()
-        except BaseException:
-            self._abandon()
-            raise
+        while self._pending:
+            await asyncio.wait(list(self._pending), timeout=None if tell is None else TOLD_EVERY)
+            if tell is not None:
+                tell()
         self._left = True
 
     def _abandon(self) -> None:

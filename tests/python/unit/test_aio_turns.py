@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 
 import simdrive
+from simdrive import AsyncPipeline
 from support.fault_peer import FaultPeer
 from support.loops import LOOPS, Turns, run_in
 from support.resident import data_of
 
 MIB = 1 << 20
+MANY = 3000  # more calls than begin in a millisecond
 SIZE = 16 * MIB
 DATA = data_of(SIZE)
 
@@ -91,6 +93,33 @@ def test_reads(kind: str, peer: FaultPeer, name: str) -> None:
         before = turns.count
         assert await READS[name](client) == DATA
         assert turns.count - before >= SIZE // (2 * MIB)
+
+    with_client(kind, peer, main)
+
+
+@pytest.mark.parametrize("method", ["batch_delete", "batch_write"])
+def test_calls_of_a_batch(kind: str, peer: FaultPeer, monkeypatch: pytest.MonkeyPatch, method: str) -> None:
+    """They begin in many turns, and have one deadline."""
+    start = AsyncPipeline.delete if method == "batch_delete" else AsyncPipeline._batch_write
+    timeouts: list[float] = []
+
+    async def main(client: simdrive.AsyncClient, turns: Turns) -> None:
+        looking = Looking(turns)
+
+        def begin(self: AsyncPipeline, what: Any, timeout: float) -> asyncio.Future[None]:
+            looking.moved(1)
+            timeouts.append(timeout)
+            return start(self, what, timeout=timeout)
+
+        monkeypatch.setattr(AsyncPipeline, start.__name__, begin)
+        items = {b"%d" % i: b"1" for i in range(MANY)}
+        if method == "batch_delete":
+            await client.batch_delete(items, timeout=30)
+        else:
+            await client.batch_write(items, max_bytes=1, timeout=30)
+        assert looking.most < MANY
+        assert timeouts == sorted(timeouts, reverse=True)
+        assert 30 >= timeouts[0] > timeouts[-1]
 
     with_client(kind, peer, main)
 
