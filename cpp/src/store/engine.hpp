@@ -134,7 +134,7 @@ class Engine {
   OpenReport report_;
 
   mutable std::atomic<View*> current_{nullptr};
-  // Held to change what readers see: the index, the view, and what is retired of both. Never during I/O.
+  // Held to change what readers see: the index and the view. Never during I/O.
   mutable std::mutex state_mutex_;
   mutable std::atomic<std::uint64_t> changes_{0};  // odd while the index is being changed
 

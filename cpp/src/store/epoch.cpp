@@ -16,38 +16,53 @@ std::size_t Epoch::thread_stripe() noexcept {
 }
 
 Epoch::~Epoch() {
-  while (first_ != nullptr) {
-    Retired& thing = *std::exchange(first_, first_->next);
-    thing.destroy(thing);
+  for (Retired* thing = first_; thing != nullptr;) thing->destroy(*std::exchange(thing, thing->next));
+  for (Retired* thing = fresh_.load(std::memory_order_acquire); thing != nullptr;) {
+    thing->destroy(*std::exchange(thing, thing->next));
   }
 }
 
 void Epoch::retire(Retired& thing) noexcept {
-  // A reader that can still see it entered in this epoch or before: the next one begins after this.
-  thing.epoch = epoch_.load(std::memory_order_relaxed);
-  thing.next = nullptr;
-  (last_ == nullptr ? first_ : last_->next) = &thing;
-  last_ = &thing;
-  retired_bytes_.store(retired_bytes() + thing.bytes, std::memory_order_relaxed);
+  retired_bytes_.fetch_add(thing.bytes, std::memory_order_relaxed);
+  thing.next = fresh_.load(std::memory_order_relaxed);
+  while (!fresh_.compare_exchange_weak(thing.next, &thing)) {
+  }
   collect();
 }
 
 void Epoch::collect() noexcept {
-  std::uint64_t epoch = epoch_.load(std::memory_order_relaxed);
-  while (first_ != nullptr) {
-    // Epoch e + 2 begins when e has no reader left, and e + 1 began when those before had none.
-    if (first_->epoch + 2 <= epoch) {
-      Retired& thing = *first_;
-      first_ = thing.next;
-      if (first_ == nullptr) last_ = nullptr;
-      retired_bytes_.store(retired_bytes() - thing.bytes, std::memory_order_relaxed);
-      thing.destroy(thing);
-    } else if (none_left_of_last()) {
-      epoch_.store(++epoch, std::memory_order_seq_cst);
-    } else {
-      return;
+  do {
+    if (collecting_.exchange(true)) return;
+    std::uint64_t epoch = epoch_.load(std::memory_order_relaxed);
+    Retired* added = nullptr;
+    for (Retired* thing = fresh_.exchange(nullptr); thing != nullptr;) {
+      // A reader that can still see it entered in this epoch or before: the next one begins after this.
+      thing->epoch = epoch;
+      added = std::exchange(thing, std::exchange(thing->next, added));
     }
-  }
+    if (added != nullptr) {
+      (last_ == nullptr ? first_ : last_->next) = added;
+      for (last_ = added; last_->next != nullptr;) last_ = last_->next;
+    }
+    Retired* const oldest = first_;
+    // Epoch e + 2 begins when e has no reader left, and e + 1 began when those before had none.
+    while (first_ != nullptr) {
+      if (first_->epoch + 2 <= epoch) {
+        first_ = first_->next;
+      } else if (none_left_of_last()) {
+        epoch_.store(++epoch, std::memory_order_seq_cst);
+      } else {
+        break;
+      }
+    }
+    Retired* const left = first_;
+    if (left == nullptr) last_ = nullptr;
+    collecting_.store(false);
+    for (Retired* thing = oldest; thing != left;) {
+      retired_bytes_.fetch_sub(thing->bytes, std::memory_order_relaxed);
+      thing->destroy(*std::exchange(thing, thing->next));
+    }
+  } while (fresh_.load() != nullptr);  // of those who found it taken
 }
 
 bool Epoch::none_left_of_last() const noexcept {

@@ -1,7 +1,7 @@
 // Lets readers use what one writer replaces, without a lock: the writer takes a thing out of reach and retires it; it
 // is destroyed once every reader that may still see it has left. Nobody waits for anybody.
 //
-// Reader, any thread:                             Writer, one at a time (a lock of the caller's):
+// Reader, any thread:                             Writer, any thread:
 //   const Epoch::Guard guard = epoch.enter();       Thing* old = current.exchange(fresh);
 //   const Thing* thing = current.load();            epoch.retire(*old);
 //
@@ -68,14 +68,13 @@ class Epoch {
 
   /// Destroys `thing` when no guard is left that is older than this call. The writer took it out of reach before.
   void retire(Retired& thing) noexcept;
-  /// Destroys what can be by now; retire() does it, too. Writer only.
+  /// Destroys what can be by now, unless another thread is about it; retire() does it, too.
   void collect() noexcept;
   /// Bytes of what is retired and not destroyed yet. Any thread.
   [[nodiscard]] std::size_t retired_bytes() const noexcept { return retired_bytes_.load(std::memory_order_relaxed); }
 
   /// In the child of fork(), where the threads that held guards do not exist: forgets their guards, which would keep
-  /// everything retired for ever. The thread that forks must hold no guard, and the writer's lock, so that nothing of
-  /// the writer's is half done.
+  /// everything retired for ever. The thread that forks must hold no guard, and no other retire anything meanwhile.
   void reset_after_fork() noexcept;
 
  private:
@@ -89,7 +88,10 @@ class Epoch {
   [[nodiscard]] bool none_left_of_last() const noexcept;
 
   std::atomic<std::uint64_t> epoch_{0};
-  // The writer's, oldest first.
+  std::atomic<Retired*> fresh_{nullptr};  // retired since the last collect(), newest first
+  // Whose thread collects. Nobody waits for it: in a child of fork() it may never end.
+  std::atomic<bool> collecting_{false};
+  // Its own, oldest first.
   Retired* first_ = nullptr;
   Retired* last_ = nullptr;
   std::atomic<std::size_t> retired_bytes_{0};

@@ -126,6 +126,41 @@ TEST(Epoch, ForgetsTheGuardsOfThreadsThatForkLeftBehind) {
   EXPECT_EQ(destroyed, 2);
 }
 
+TEST(Epoch, TakesThingsFromManyThreads) {
+  constexpr int kThreads = 4;
+  constexpr int kThings = 2000;
+  std::atomic<int> destroyed{0};
+  struct Counted : Epoch::Retired {
+    explicit Counted(std::atomic<int>& count) : destroyed(count) {
+      bytes = 1;
+      destroy = [](Epoch::Retired& retired) noexcept {
+        ++static_cast<Counted&>(retired).destroyed;
+        delete static_cast<Counted*>(&retired);
+      };
+    }
+    std::atomic<int>& destroyed;
+  };
+  {
+    Epoch epoch;
+    std::vector<std::thread> threads;
+    threads.reserve(kThreads);
+    for (int t = 0; t < kThreads; ++t) {
+      threads.emplace_back([&] {
+        for (int i = 0; i < kThings; ++i) {
+          std::optional<Epoch::Guard> guard;
+          if (i % 3 == 0) guard.emplace(epoch.enter());
+          epoch.retire(*new Counted(destroyed));
+        }
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+    epoch.collect();
+    EXPECT_EQ(destroyed, kThreads * kThings);
+    EXPECT_EQ(epoch.retired_bytes(), 0U);
+  }
+  EXPECT_EQ(destroyed, kThreads * kThings);
+}
+
 struct Number : Epoch::Retired {
   explicit Number(std::uint64_t n) : value(n), twice(2 * n) {
     destroy = [](Epoch::Retired& retired) noexcept {

@@ -152,6 +152,32 @@ TEST(StoreThreads, ReadersAreNotDisturbedInMemory) {
   read_while_writing(store, true);
 }
 
+/// Another handle, as of another process, goes on with the files that compaction makes, while it is read.
+TEST(StoreThreads, ReadersAreNotDisturbedByRefresh) {
+  SIMDRIVE_NEEDS_RENAMES_OVER_OPEN_FILES();
+  const TemporaryFolder folder;
+  Store writer = open_store_at(folder.file("s"));
+  std::vector<HashedPayload> records;
+  for (std::uint64_t key = 1; key <= 5000; ++key) records.push_back({key, view_of("value")});
+  ASSERT_TRUE(writer.batch_write_with_key_hashes(records).ok());
+  Store reader = open_store_at(folder.file("s"), {.mode = StoreMode::read});
+  std::atomic<bool> done{false};
+  std::thread reads([&] {
+    for (std::uint64_t key = 1; !done; key = key % 5000 + 1) {
+      const Result<std::optional<Entry>> entry = reader.read_with_key_hash(key);
+      ASSERT_TRUE(entry.ok()) << entry.error().detail;
+      ASSERT_TRUE(entry->has_value());
+    }
+  });
+  for (int round = 1; round <= kRounds / 30; ++round) {
+    ASSERT_TRUE(writer.compact().ok());
+    ASSERT_TRUE(reader.refresh().ok());
+    ASSERT_EQ(reader.generation(), static_cast<std::uint64_t>(round));
+  }
+  done = true;
+  reads.join();
+}
+
 TEST(StoreThreads, WritersTakeTurns) {
   const TemporaryFolder folder;
   constexpr int kThreads = 4;
