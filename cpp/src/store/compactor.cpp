@@ -133,6 +133,7 @@ Result<void> put_in_place(FileSystem& files, File& file, File& old, const std::s
   named = Named::old_file;
   file.set_access(old.access());
   if (Result<void> synced = file.sync_all(); !synced) return synced;
+  named = Named::unknown;  // should memory end meanwhile
   if (Result<void> renamed = files.rename_over(from, to); !renamed) {
     // A rename that is reported to have failed may have been done all the same, as on a network.
     const Result<FileStat> found = files.stat(to);

@@ -1,8 +1,8 @@
 #include <algorithm>
 #include <cerrno>
-#include <new>
 #include <utility>
 
+#include "store/checked.hpp"
 #include "store/compactor.hpp"
 #include "store/engine.hpp"
 #include "store/reader.hpp"
@@ -46,7 +46,7 @@ Result<CompactResult> Engine::compact(const simdrive::Progress& progress) {
     if (Result<void> ready = replacement.begin(Syncer::Replacement::Old::whole); !ready) return ready;
     return put_in_place(files_, *file, *generation_->file, side_path, path_, named);
   };
-  Result<void> built = build();
+  Result<void> built = checked(build);  // where memory ends, too, the path may name the new file
   if (named != Named::old_file && !built) syncer_->fail(built.error());  // what is there after a power failure?
   if (named == Named::new_file) {  // whatever else happened, that is the one to go on with
     install(std::move(view));
@@ -116,8 +116,10 @@ Result<RecoverReport> Engine::recover(const simdrive::Progress& progress) {
   Named named = Named::old_file;
   Syncer::Replacement replacement(*syncer_);
   const auto before_replacing = [&] { return replacement.begin(Syncer::Replacement::Old::damaged); };
-  Result<RecoverReport> report =
-      recover_file(files_, *generation_->file, path_, options_.lock, progress, before_replacing, file, named);
+  const auto repair = [&] {
+    return recover_file(files_, *generation_->file, path_, options_.lock, progress, before_replacing, file, named);
+  };
+  Result<RecoverReport> report = checked(repair);
   if (named == Named::old_file) return report;
   // What is appended to a file that has no name any more is lost, so from here on a failure ends writing.
   const auto go_on = [&]() -> Result<void> {
@@ -138,12 +140,7 @@ Result<RecoverReport> Engine::recover(const simdrive::Progress& progress) {
     replacement.end(file, size, true);
     return {};
   };
-  Result<void> gone_on;
-  try {
-    gone_on = go_on();
-  } catch (const std::bad_alloc&) {
-    gone_on = Error{.code = Errc::out_of_memory, .detail = {}};
-  }
+  Result<void> gone_on = checked(go_on);
   if (gone_on) return report;
   syncer_->fail(gone_on.error());
   return std::move(gone_on).error();

@@ -1,6 +1,7 @@
 #include "store/syncer.hpp"
 
 #include <array>
+#include <new>
 #include <system_error>
 #include <utility>
 
@@ -87,6 +88,7 @@ Result<void> Syncer::Replacement::begin(Old old) {
     syncer_.running_ = begun_ = true;
     file = syncer_.file_;
   }
+  mark_is_gone_ = old == Old::whole;
   Result<void> written = old == Old::damaged ? syncer_.mark_.write_unknown(*file) : syncer_.mark_.write(*file, 0);
   if (!written) return written;
   return syncer_.mark_.sync();
@@ -98,8 +100,13 @@ void Syncer::Replacement::end(std::shared_ptr<File> file, std::uint64_t tail, bo
     const std::lock_guard lock(syncer_.mutex_);
     syncer_.file_ = std::move(file);
     syncer_.tail_ = tail;
-    syncer_.synced_ = syncer_.appended_;
+    if (lasting) {
+      syncer_.synced_ = syncer_.appended_;
+    } else {  // whoever asks is to be told of the failure
+      ++syncer_.appended_;
+    }
   }
+  mark_is_gone_ = false;
   release();
 }
 
@@ -108,6 +115,10 @@ void Syncer::Replacement::release() noexcept {
   begun_ = false;
   const std::lock_guard lock(syncer_.mutex_);
   syncer_.running_ = false;
+  if (mark_is_gone_) {  // the next sync brings it back
+    ++syncer_.appended_;
+    syncer_.dirty_.notify_one();
+  }
   syncer_.done_.notify_all();
 }
 
@@ -201,13 +212,17 @@ Error Syncer::failure() const {
   return error_;
 }
 
-void Syncer::fail(const Error& error) {
+void Syncer::fail(const Error& error) noexcept {
   const std::lock_guard lock(mutex_);
   if (failed()) return;
-  error_ = error;
-  error_.outcome = Outcome::unknown;
+  error_ = Error{.code = error.code, .detail = {}, .outcome = Outcome::unknown, .system_code = error.system_code};
   failed_.store(true, std::memory_order_release);
   done_.notify_all();
+  try {
+    error_.detail = error.detail.empty() ? "no memory" : error.detail;
+  } catch (const std::bad_alloc&) {
+    return;  // the code says enough
+  }
 }
 
 }  // namespace simdrive::store

@@ -76,7 +76,7 @@ class Syncer {
   [[nodiscard]] bool failed() const noexcept { return failed_.load(std::memory_order_acquire); }
   [[nodiscard]] Error failure() const;
   /// Takes a failure from outside: one of a sync that was not made here.
-  void fail(const Error& error);
+  void fail(const Error& error) noexcept;
 
  private:
   friend class Replacement;
@@ -117,7 +117,7 @@ class Syncer::Replacement {
   /// is there after a power failure is not known. If the old one is damaged, it says nothing of either.
   [[nodiscard]] Result<void> begin(Old old);
   /// `file` is there, whole and synced up to its `tail`, and all that was appended before is in it. `lasting`: it will
-  /// be there after a power failure, too.
+  /// be there after a power failure, too; else fail() comes first.
   void end(std::shared_ptr<File> file, std::uint64_t tail, bool lasting);
 
  private:
@@ -125,6 +125,7 @@ class Syncer::Replacement {
 
   Syncer& syncer_;
   bool begun_ = false;
+  bool mark_is_gone_ = false;  // and the file is still the one that it told of
 };
 
 }  // namespace simdrive::store

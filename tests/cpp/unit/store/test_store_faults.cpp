@@ -2,9 +2,11 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <new>
 
 #include "store/file_memory.hpp"
 #include "store/store_workload.hpp"
+#include "store/syncer.hpp"
 #include "support/amounts.hpp"
 #include "support/crash_images.hpp"
 #include "support/failing_files.hpp"
@@ -13,6 +15,7 @@
 namespace simdrive::test {
 namespace {
 
+using testing_store::Call;
 using testing_store::CrashImage;
 using testing_store::CrashOptions;
 using testing_store::FailingFiles;
@@ -134,7 +137,7 @@ void survive_all_faults(StoreSync sync, unsigned seed, std::uint64_t count) {
 
 TEST(StoreFaults, AfterCompactionErrorsNameTheStoreAndNotTheSideFile) {
   store::MemoryFiles memory;
-  FailingFiles files(memory, {testing_store::Call::write});
+  FailingFiles files(memory, {Call::write});
   Store store = open_store_at(kPath, {.files = &files});
   put(store, "a", "before");
   ASSERT_TRUE(store.compact().ok());
@@ -159,7 +162,7 @@ TEST(StoreFaults, AnyTwoCallsInARowMayFail) {
 
 TEST(StoreFaults, AFullDiskIsReportedAndForgottenOnceThereIsRoom) {
   store::MemoryFiles memory;
-  FailingFiles files(memory, {testing_store::Call::write});
+  FailingFiles files(memory, {Call::write});
   Store store = open_store_at(kPath, {.files = &files});
   put(store, "k", "before");
   const Bytes before = *memory.get(kPath);
@@ -180,7 +183,7 @@ TEST(StoreFaults, AFullDiskIsReportedAndForgottenOnceThereIsRoom) {
 
 TEST(StoreFaults, AWriteThatCannotBeTakenBackEndsWriting) {
   store::MemoryFiles memory;
-  FailingFiles files(memory, {testing_store::Call::write, testing_store::Call::truncate});
+  FailingFiles files(memory, {Call::write, Call::truncate});
   {
     Store store = open_store_at(kPath, {.files = &files});
     put(store, "k", "before");
@@ -194,6 +197,85 @@ TEST(StoreFaults, AWriteThatCannotBeTakenBackEndsWriting) {
   EXPECT_EQ(get(again, "k"), "before");
   EXPECT_GT(again.opened().dropped_bytes, 0U);
   put(again, "k", "after");
+}
+
+/// What was appended may be lost with the name of the new file, so nobody is told that it is on the disk.
+TEST(StoreFaults, NothingIsSyncedByACompactionThatMayNotLast) {
+  for (const StoreSync sync : {StoreSync::none, StoreSync::batch}) {
+    store::MemoryFiles memory;
+    FailingFiles files(memory, {Call::sync_directory});
+    Store store = open_store_at(kPath, {.sync = sync, .sync_interval = 3600, .files = &files});
+    put(store, "k", "v");
+    files.fail(0, FaultKind::io_error);
+    EXPECT_FALSE(store.compact().ok());
+    EXPECT_TRUE(store.read_only());
+    EXPECT_EQ(get(store, "k"), "v");
+    EXPECT_FALSE(store.close().ok());
+  }
+  store::MemoryFiles memory;
+  const std::shared_ptr<store::File> file =
+      memory.open(kPath, {.write = true, .create = store::Create::if_missing}).value();
+  store::Syncer syncer({.sync = StoreSync::always}, memory, kPath);
+  syncer.attach(file, 0);
+  const std::uint64_t number = syncer.appended(0);  // and before it waits for that:
+  {
+    store::Syncer::Replacement replacement(syncer);
+    ASSERT_TRUE(replacement.begin(store::Syncer::Replacement::Old::whole).ok());
+    syncer.fail(Error{.code = Errc::store_error, .detail = "sync folder"});
+    replacement.end(file, 0, false);
+  }
+  EXPECT_EQ(error_of(syncer.wait_for(number)), Errc::store_error);
+}
+
+TEST(StoreFaults, AfterACompactionThatFailedTheMarkTellsAgainWhatIsSynced) {
+  for (const StoreSync sync : {StoreSync::none, StoreSync::batch, StoreSync::always}) {
+    store::MemoryFiles memory;
+    FailingFiles files(memory, {Call::rename});
+    Store store = open_store_at(kPath, {.sync = sync, .sync_interval = 3600, .files = &files});
+    put(store, "k", "v");
+    ASSERT_TRUE(store.flush().ok());
+    const std::optional<store::SyncMark> mark = store::read_mark(memory, kPath);
+    ASSERT_TRUE(mark && mark->tail == store.tail());
+    files.fail(0, FaultKind::io_error);
+    EXPECT_FALSE(store.compact().ok());
+    ASSERT_TRUE(store.close().ok());
+    EXPECT_EQ(store::read_mark(memory, kPath), mark);
+  }
+}
+
+/// What is appended to a file that has lost its name would be lost.
+TEST(StoreFaults, MemoryThatEndsWhileAFileIsReplacedLosesNothing) {
+  for (const bool recovers : {false, true}) {
+    for (const Call ends_at : {Call::sync, Call::rename, Call::sync_directory}) {
+      SCOPED_TRACE(std::string(testing_store::to_string(ends_at)) + (recovers ? " recover" : " compact"));
+      store::MemoryFiles memory;
+      FailingFiles files(memory, {ends_at});
+      {
+        Store store = open_store_at(kPath, {.files = &files});
+        for (const char* key : {"a", "b", "c"}) put(store, key, "value");
+      }
+      Bytes bytes = *memory.get(kPath);
+      if (recovers) bytes[64] ^= 1;  // of b
+      ASSERT_TRUE(memory.put(kPath, bytes).ok());
+      {
+        Store store = open_store_at(kPath, {.files = &files});
+        files.watch([&](std::uint64_t, Call, const std::string& path) {
+          if (path == kPath ||
+              (ends_at != Call::sync_directory && path.find('.') == path.rfind(recovers ? ".r" : ".c"))) {
+            throw std::bad_alloc();
+          }
+        });
+        EXPECT_EQ(recovers ? error_of(store.recover()) : error_of(store.compact()), Errc::out_of_memory);
+        files.watch(nullptr);
+        EXPECT_EQ(get(store, "c"), "value");
+        EXPECT_EQ(store.read_only(), ends_at != Call::sync);
+        if (!store.read_only()) put(store, "d", "value");
+      }
+      Store again = open_store_at(kPath, {.files = &files});
+      EXPECT_EQ(get(again, "c"), "value");
+      EXPECT_EQ(get(again, "d").has_value(), ends_at == Call::sync);
+    }
+  }
 }
 
 /// Whether that is the state after some step, no earlier than `least`, or of a part of one. A power failure that may
