@@ -1,6 +1,8 @@
 #include "store/engine.hpp"
 
+#include <chrono>
 #include <cmath>
+#include <thread>
 #include <utility>
 
 #include "store/file_memory.hpp"
@@ -11,6 +13,7 @@ namespace simdrive::store {
 namespace {
 
 constexpr double kIntervalMax = 3600;
+constexpr std::chrono::milliseconds kForkedWait{100};
 
 Result<void> check_options(const std::string& path, const StoreOptions& options) {
   std::string fault;
@@ -35,6 +38,7 @@ Engine::Engine(std::string path, const StoreOptions& options, std::unique_ptr<Fi
              : options.files != nullptr ? *options.files
                                         : system_files()),
       forks_(fork_count()),
+      state_forks_(forks_),
       syncer_(std::make_unique<Syncer>(options, files_, path_)) {}
 
 Result<std::shared_ptr<Engine>> Engine::open(std::string path, const StoreOptions& options,
@@ -53,15 +57,29 @@ Result<std::shared_ptr<Engine>> Engine::open(std::string path, const StoreOption
 
 Engine::~Engine() {
   (void)close();
-  delete current_.exchange(nullptr, std::memory_order_acq_rel);  // a child of fork() only
+  // What other threads held when the process was copied is held for ever here.
+  if (forked()) [[maybe_unused]]
+    const Syncer* const left = syncer_.release();
 }
 
 bool Engine::forked() const noexcept { return fork_count() != forks_; }
 
-// In a child of fork() the lock may be that of a thread that does not exist here, and would never come free.
+// In a child of fork() the lock may be that of a thread that does not exist here, and would never come free. Threads
+// that do exist hold it for less than this waits; once one of them has had it, it is as good as in the parent.
 Engine::Lock Engine::lock_state() const {
-  if (forked()) return Lock(state_mutex_, std::try_to_lock);
-  return Lock(state_mutex_);
+  const std::uint64_t forks = fork_count();
+  Lock lock(state_mutex_, std::defer_lock);
+  const auto until = std::chrono::steady_clock::now() + kForkedWait;
+  while (state_forks_.load(std::memory_order_relaxed) != forks) {
+    if (lock.try_lock()) {
+      state_forks_.store(forks, std::memory_order_relaxed);
+      return lock;
+    }
+    if (std::chrono::steady_clock::now() > until) return lock;
+    std::this_thread::yield();
+  }
+  lock.lock();
+  return lock;
 }
 
 void Engine::publish(View* fresh) const {
@@ -86,10 +104,9 @@ Result<void> Engine::flush() {
 }
 
 Result<void> Engine::close() {
-  if (forked()) {  // what other threads held when the process was copied is held for ever here
-    [[maybe_unused]] const Syncer* const left = syncer_.release();
-    // The lock on the file is the parent's, too: closing it leaves it to the parent.
-    delete current_.exchange(nullptr, std::memory_order_acq_rel);
+  if (forked()) {                     // the lock on the file is the parent's, too: closing it leaves it to the parent
+    const Lock state = lock_state();  // where it never comes free nobody else publishes anything
+    publish(nullptr);
     return {};
   }
   const Lock lock(append_mutex_);

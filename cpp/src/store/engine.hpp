@@ -136,7 +136,8 @@ class Engine {
   mutable std::atomic<View*> current_{nullptr};
   // Held to change what readers see: the index and the view. Never during I/O.
   mutable std::mutex state_mutex_;
-  mutable std::atomic<std::uint64_t> changes_{0};  // odd while the index is being changed
+  mutable std::atomic<std::uint64_t> state_forks_;  // fork_count() of the process in which that lock comes free again
+  mutable std::atomic<std::uint64_t> changes_{0};   // odd while the index is being changed
 
   // One writer at a time. Comes before state_mutex_.
   mutable std::mutex append_mutex_;

@@ -348,6 +348,60 @@ TEST(StoreThreads, AfterForkTheChildReadsAndTheParentGoesOn) {
   EXPECT_EQ(get(open_store_at(folder.file("s")), "k"), "parent");
 }
 
+TEST(StoreThreads, ThreadsOfAForkedChildWaitForEachOther) {
+  store::MemoryFiles memory;
+  FailingFiles files(memory, {Call::map});
+  put(*std::make_unique<Store>(open_store_at("s", {.files = &files})), "k", "v");
+  const Store store = open_store_at("s", {.mode = StoreMode::read, .files = &files});
+  EXPECT_EQ(
+      in_child([&] {
+        std::thread other;
+        std::atomic<bool> ready{false};
+        bool read = false;
+        files.watch([&](std::uint64_t, Call, const std::string&) {  // the first reader maps the file, under the lock
+          if (other.joinable()) return;
+          other = std::thread([&] {
+            ready = true;
+            read = store.read(view_of("k")).ok();
+          });
+          while (!ready) std::this_thread::yield();
+          for (int i = 0; i < 1000; ++i) std::this_thread::yield();  // so that it mostly gets as far as the lock
+        });
+        if (!store.read(view_of("k")).ok()) return 1;
+        other.join();
+        return read ? 0 : 2;
+      }),
+      0);
+}
+
+TEST(StoreThreads, AForkedChildClosesWhileOthersRead) {
+  const TemporaryFolder folder;
+  put(*std::make_unique<Store>(open_store_at(folder.file("s"))), "k", "v");
+  for (int i = 0; i < 10; ++i) {
+    Store store = open_store_at(folder.file("s"), {.mode = StoreMode::read});
+    EXPECT_EQ(in_child([&] {
+                std::latch started(3);
+                std::vector<std::thread> threads;
+                std::atomic<int> wrong{0};
+                for (int t = 0; t < 2; ++t) {
+                  threads.emplace_back([&] {
+                    started.arrive_and_wait();
+                    const std::vector<BytesView> keys(50, view_of("k"));
+                    auto entries = store.batch_read(keys);
+                    for (; entries; entries = store.batch_read(keys))
+                      wrong += text_of(entries->back()->payload()) != "v";
+                    wrong += entries.error().code != Errc::closed;
+                  });
+                }
+                started.arrive_and_wait();
+                if (!store.close().ok()) return 1;
+                for (std::thread& thread : threads) thread.join();
+                return wrong == 0 ? 0 : 2;
+              }),
+              0);
+  }
+}
+
 #endif
 
 }  // namespace
