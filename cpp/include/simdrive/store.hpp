@@ -73,7 +73,8 @@ struct EntryMetadata {
 /// is thread-safe, one object belongs to one thread at a time like any value.
 ///
 /// The file must not be cut or overwritten by others while entries of it are held: the system ends a process that
-/// reads mapped bytes that are no longer there. Nothing of this library does that to a file in use.
+/// reads mapped bytes that are no longer there. This library does that to entries of a batch that failed while it was
+/// written, if another handle was shown them meanwhile by `refresh` (see `batch_write`), and else to none.
 class Entry {
  public:
   /// No entry: an empty payload, zeros.
@@ -249,8 +250,13 @@ class Store {
   /// Stores `payload` under `key`: one system call.
   Result<std::uint64_t> write(BytesView key, BytesView payload);
   Result<std::uint64_t> write_with_key_hash(std::uint64_t key_hash, BytesView payload);
-  /// Stores all entries, which readers see at once; the last of equal keys wins. None when one is refused
+  /// Stores all entries, which readers of this store see at once; the last of equal keys wins. None when one is refused
   /// (`Error::offset` is its index). A crash may leave the first ones of a batch only. Empty: no effect.
+  ///
+  /// `refresh` of a store that another process has open may show the first ones while they are written. Of a batch that
+  /// fails they are taken back, and its next `refresh` counts `generation` up; until then the system may end a process
+  /// that reads one. So room for all of a batch above 256 KiB is found before its first byte is written, on Linux and
+  /// Windows, where the file system can do that: a full disk then refuses it before anybody has seen anything.
   Result<std::uint64_t> batch_write(std::span<const KeyValue> entries);
   /// With `allow_null`, a payload that is the single byte 00 deletes its hash, whether or not it is there.
   Result<std::uint64_t> batch_write_with_key_hashes(std::span<const HashedPayload> entries, bool allow_null = false);
@@ -331,7 +337,8 @@ class Store {
   /// Forces everything written so far to the disk, in every mode of `StoreSync`. In mode `read`: no effect.
   Result<void> flush();
   /// In mode `read`: shows entries that were appended, or the file that took the place of this one, since the store was
-  /// opened or last refreshed, and returns the new tail. In mode `append` there is nothing to do.
+  /// opened or last refreshed, and returns the new tail. Of a batch that is being written it may show a part. In mode
+  /// `append` there is nothing to do.
   Result<std::uint64_t> refresh();
   /// Forces what was written to the disk, in every mode of `StoreSync`, and lets go of the file. Entries and iterators
   /// stay valid. Returns the error of the sync; the store is closed all the same. Idempotent. The destructor does it,
@@ -345,7 +352,8 @@ class Store {
   [[nodiscard]] const OpenReport& opened() const noexcept;
   /// Offset behind the last record that readers see.
   [[nodiscard]] std::uint64_t tail() const noexcept;
-  /// How often another file has taken the place of the first one: by `compact`, `recover`, or found by `refresh`.
+  /// How often another file has taken the place of the first one: by `compact`, `recover`, or found by `refresh`, which
+  /// also counts what it had shown and a writer has taken back since.
   /// Offsets of entries compare only within one generation.
   [[nodiscard]] std::uint64_t generation() const noexcept;
   /// Whether writes are refused with `store_read_only`.

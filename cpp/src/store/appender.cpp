@@ -130,15 +130,35 @@ Result<void> Appender::append_all(std::span<const HashedPayload> records, std::s
   std::uint64_t written = tail_;  // behind those that are in the file
   std::size_t used = 0;           // of scratch_
   std::size_t piece_from = 0;     // where in it the piece begins that is being filled
+  bool reserved = false;
   pieces_.clear();
   const auto end_piece = [&] {
     if (used != piece_from) pieces_.push_back({scratch_.data() + piece_from, used - piece_from});
     piece_from = used;
   };
-  const auto flush = [&]() -> Result<void> {
+  // For all of the batch, of which `next` is not laid out yet. Others see the beginning of what takes several calls of
+  // the system, and would lose it again.
+  const auto reserve = [&](std::size_t next) -> Result<void> {
+    std::uint64_t end = tail;
+    for (const HashedPayload& record : records.subspan(next)) {
+      Placement placed;
+      if (!place_quickly(end, record.payload, placed)) {
+        const Result<Placement> slowly = place(end, record.payload);
+        if (!slowly) return slowly.error();
+        placed = *slowly;
+      }
+      end = placed.tail;
+    }
+    reserved = true;
+    return file_->reserve(tail_, end - tail_);
+  };
+  const auto flush = [&](std::size_t next) -> Result<void> {
     end_piece();
     if (pieces_.empty()) return {};
-    if (tail - written >= kExpectBytes) file_->expect(written, tail - written);
+    if (written == tail_ && records.size() > 1 && (next != records.size() || tail - tail_ > kScratchBytes)) {
+      if (Result<void> room = reserve(next); !room) return room;
+    }
+    if (!reserved && tail - written >= kExpectBytes) file_->expect(written, tail - written);
     if (Result<void> done = write(written, pieces_); !done) return done;
     written = tail;
     used = piece_from = 0;
@@ -150,13 +170,13 @@ Result<void> Appender::append_all(std::span<const HashedPayload> records, std::s
     Placement placed;
     if (!place_quickly(tail, payload, placed)) {  // what is returned there is dear, for something so small
       const Result<Placement> slowly = place(tail, payload);
-      if (!slowly) return written == tail_ ? slowly.error() : take_back(slowly.error());
+      if (!slowly) return slowly.error();  // of what is not reserved: nothing is written
       placed = *slowly;
     }
     const bool copied = payload.size() <= kSmallBytes;
     const std::size_t room = kPayloadAlignment + kTrailerBytes + (copied ? payload.size() : 0);
     if (room > kScratchBytes - used || pieces_.size() >= kPiecesMax) {
-      if (Result<void> done = flush(); !done) return done;
+      if (Result<void> done = flush(i); !done) return done;
     }
     std::memset(scratch_.data() + used, 0, kPayloadAlignment);  // there is room, and a fixed size takes no call
     used += static_cast<std::size_t>(placed.start - tail);
@@ -174,7 +194,7 @@ Result<void> Appender::append_all(std::span<const HashedPayload> records, std::s
     offsets[i] = placed.offset;
     tail = placed.tail;
   }
-  if (Result<void> done = flush(); !done) return done;
+  if (Result<void> done = flush(records.size()); !done) return done;
   tail_ = tail;
   return {};
 }

@@ -25,8 +25,8 @@ class Appender {
   /// The same with a checksum that is known to be right.
   [[nodiscard]] Result<void> append(std::uint64_t key_hash, BytesView payload, std::uint32_t checksum);
 
-  /// All records in one call of the file (more if the system takes less at a time). Puts the offset of each one's
-  /// metadata into `offsets`, which must be as long.
+  /// All records with few calls of the file. What takes more than one is begun only when there is room for all of it.
+  /// Puts the offset of each one's metadata into `offsets`, which must be as long.
   [[nodiscard]] Result<void> append_all(std::span<const HashedPayload> records, std::span<std::uint64_t> offsets);
 
   /// One record whose payload `source` gives.

@@ -48,7 +48,8 @@ Result<std::shared_ptr<Engine>> Engine::open(std::string path, const StoreOption
   Result<Opened> opened = open_store(engine->files_, engine->path_, options, engine->epoch_);
   if (!opened) return std::move(opened).error();
   engine->report_ = std::move(opened->report);
-  const Generation& generation = *opened->generation;
+  Generation& generation = *opened->generation;
+  if (options.mode == StoreMode::read) note_last(generation);
   const Lock lock(engine->append_mutex_);
   engine->syncer_->attach(generation.file, generation.tail, opened->unmarked);
   engine->install(std::make_unique<View>(std::move(opened->generation)));

@@ -108,6 +108,8 @@ class Engine {
   [[nodiscard]] Result<std::uint64_t> commit(Lock lock);
   [[nodiscard]] Result<std::uint64_t> append_records(Lock lock, std::span<const HashedPayload> records);
   [[nodiscard]] Result<bool> add_new_records(std::uint64_t size);
+  static void note_last(Generation& generation);
+  [[nodiscard]] bool last_is_there() const;
   /// Goes on with another file, or with the first.
   void install(std::unique_ptr<View> fresh) noexcept;
 

@@ -162,28 +162,47 @@ Result<std::uint64_t> Engine::refresh() {
     const Result<std::uint64_t> size = generation_->file->size();
     if (!size) return size.error();
     const bool whole = generation_->fault.empty();
-    if (*size == tail && whole) return tail;
+    if (*size == tail && whole && last_is_there()) return tail;
     if (*size > tail && whole && generation_->layout == Layout::aligned64) {
       const Result<bool> added = add_new_records(*size);
       if (!added) return added.error();
       if (*added) return *size;
     }
   }
-  // Another file, one that was cut, or one at whose end a write is under way: as when it was opened.
+  // Another file, one that was cut (others may have been written since), or one at whose end a write is under way: as
+  // when it was opened.
   Result<Opened> opened = open_store(files_, path_, options_, epoch_);
   if (!opened) return std::move(opened).error();
   const std::uint64_t now = opened->generation->tail.load(std::memory_order_relaxed);
-  const bool same = opened->generation->file->identity() == generation_->file->identity();
+  const bool same = opened->generation->file->identity() == generation_->file->identity() && last_is_there();
   const bool whole = opened->generation->fault.empty();
   if (!whole && generation_->fault.empty()) return fault_error("refresh", *opened->generation);
   if (same && now == tail && whole == generation_->fault.empty()) return tail;
+  note_last(*opened->generation);
   opened->generation->number = generation_->number + (same && now > tail ? 0 : 1);
   install(std::make_unique<View>(std::move(opened->generation)));
   return now;
 }
 
-// The records between the tail and `size`, where the last one ends. False: they do not lead to the tail, or one of them
-// is not whole yet; nothing has changed then.
+void Engine::note_last(Generation& generation) {
+  const std::uint64_t tail = generation.tail.load(std::memory_order_relaxed);
+  TrailerBytes bytes;
+  if (tail != 0 && read_exactly(*generation.file, tail - kTrailerBytes, bytes).ok()) {
+    generation.last = read_trailer(bytes.data());
+  }
+}
+
+// A batch that failed is taken back, and another one may be there now, perhaps with a record that ends at the same
+// place.
+bool Engine::last_is_there() const {
+  const std::uint64_t tail = generation_->tail.load(std::memory_order_relaxed);
+  TrailerBytes bytes;
+  return tail == 0 || (read_exactly(*generation_->file, tail - kTrailerBytes, bytes).ok() &&
+                       read_trailer(bytes.data()) == generation_->last);
+}
+
+// The records between the tail and `size`, where the last one ends. False: they do not lead to the tail, one of them is
+// not whole yet, or at the tail is another one than there was; nothing has changed then.
 Result<bool> Engine::add_new_records(std::uint64_t size) {
   Generation& generation = *generation_;
   const std::uint64_t tail = generation.tail.load(std::memory_order_relaxed);
@@ -201,6 +220,7 @@ Result<bool> Engine::add_new_records(std::uint64_t size) {
     if (!*good) return false;
     records.push_back(record);
   }
+  if (!last_is_there()) return false;
   std::vector<std::uint64_t> hashes;
   hashes.reserve(records.size());
   for (const Record& record : records) hashes.push_back(record.trailer.hash);
@@ -218,6 +238,7 @@ Result<bool> Engine::add_new_records(std::uint64_t size) {
     }
     changes_.fetch_add(1, std::memory_order_release);
   }
+  generation.last = records.front().trailer;
   generation.tail.store(size, std::memory_order_release);
   return true;
 }

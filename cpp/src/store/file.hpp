@@ -146,6 +146,12 @@ class File {
   /// that makes these writes cheaper. Changes nothing that can be read, nor the size.
   virtual void expect(std::uint64_t /*offset*/, std::uint64_t /*bytes*/) noexcept {}
 
+  /// The next writes will fill `bytes` bytes from `offset` on, the end of the file: finds room for them, so that these
+  /// writes do not fail for want of it. Changes nothing that can be read, nor the size. FileFault::no_room: there is
+  /// none, or the process may not write so far. Whatever else is wrong, and a system that has no such thing, is for the
+  /// writes to tell.
+  [[nodiscard]] virtual Result<void> reserve(std::uint64_t /*offset*/, std::uint64_t /*bytes*/) { return {}; }
+
   [[nodiscard]] virtual Result<std::uint64_t> size() = 0;
   /// Cuts the file to `size` bytes. Never makes it longer: a `size` behind the end is refused. Windows refuses to cut a
   /// file that is mapped (FileFault::in_use): let go of the mapping first.

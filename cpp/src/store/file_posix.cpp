@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #ifdef __linux__
@@ -204,6 +205,30 @@ class PosixFile final : public File {
     (void)::fallocate(fd_, FALLOC_FL_KEEP_SIZE, static_cast<off_t>(offset), static_cast<off_t>(bytes));
   }
 #endif
+
+  [[nodiscard]] Result<void> reserve(std::uint64_t offset, std::uint64_t bytes) override {
+    int error = 0;
+    struct rlimit limit;  // NOLINT(cppcoreguidelines-pro-type-member-init)
+    if (offset > kOffsetMax || bytes > kOffsetMax - offset ||
+        (::getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
+         offset + bytes > static_cast<std::uint64_t>(limit.rlim_cur))) {
+      error = EFBIG;
+    }
+#ifdef __linux__
+    // Where a signal ends it, it begins anew: not for ever, since a timer may send them.
+    for (int tries = 8; error == 0 && tries != 0; --tries) {
+      if (::fallocate(fd_, FALLOC_FL_KEEP_SIZE, static_cast<off_t>(offset), static_cast<off_t>(bytes)) == 0) break;
+      if (errno == ENOSPC || errno == EDQUOT || errno == EFBIG) {
+        error = errno;
+        [[maybe_unused]] const int cut = ::ftruncate(fd_, static_cast<off_t>(offset));  // gives back what was found
+      } else if (errno != EINTR) {
+        break;
+      }
+    }
+#endif
+    if (error != 0) return file_error("write", path_, error, offset);
+    return {};
+  }
 
   [[nodiscard]] Result<std::uint64_t> size() override {
     struct stat s;  // NOLINT(cppcoreguidelines-pro-type-member-init)

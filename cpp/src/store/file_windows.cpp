@@ -216,6 +216,16 @@ class WindowsFile final : public File {
     });
   }
 
+  [[nodiscard]] Result<void> reserve(std::uint64_t offset, std::uint64_t bytes) override {
+    if (offset > kOffsetMax || bytes > kOffsetMax - offset) return file_error("write", path_, EFBIG, offset);
+    FILE_ALLOCATION_INFO room{};
+    room.AllocationSize.QuadPart = static_cast<LONGLONG>(offset + bytes);
+    if (::SetFileInformationByHandle(handle_.get(), FileAllocationInfo, &room, sizeof room)) return {};
+    const int error = errno_for(::GetLastError());
+    if (error == ENOSPC) return file_error("write", path_, error, offset);
+    return {};
+  }
+
   [[nodiscard]] Result<std::uint64_t> size() override {
     LARGE_INTEGER size;
     if (!::GetFileSizeEx(handle_.get(), &size)) return windows_error("stat", path_, ::GetLastError());

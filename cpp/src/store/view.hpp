@@ -33,6 +33,7 @@ struct Generation {
   /// Not empty: records are known to be missing from the index, and why; for mode read alone.
   std::string fault;
   std::uint64_t fault_offset = 0;  // where in the file; 0: that is not known
+  Trailer last{};                  // mode read: what ends at the tail
 };
 
 /// Generations outlive their views, and views the guards of their readers.

@@ -78,9 +78,11 @@ cdef class Store:
             progress(size, size)
 
     def batch_write(self, items, *, allow_null=False, progress=None):
-        """Stores many pairs, which readers see at once; the last of equal keys wins.
+        """Stores many pairs, which readers of this store see at once; the last of equal keys wins.
 
-        A crash of the system may leave the first ones only.
+        A crash of the system may leave the first ones only. `refresh` in another process may show these while they are
+        written. If that fails they are taken back, which may end a process that reads a view of one; so on Linux and
+        Windows room for all of a batch above 256 KiB is found first, where the file system can do that.
 
         Args:
             items: pairs of key and value, or a mapping. A refused item refuses the whole batch.
@@ -455,6 +457,8 @@ cdef class Store:
     def refresh(self):
         """In mode ``"r"``: shows what the writer has done since the store was opened or last refreshed.
 
+        Of a batch that is being written it may show a part.
+
         Returns:
             The new `tail`.
         """
@@ -597,6 +601,7 @@ cdef class Store:
     def generation(self):
         """How often another file has taken the place of the first: by `compact`, `recover`, or found by `refresh`.
 
+        What `refresh` has shown and a writer has taken back counts, too.
         Offsets of entries compare only within one generation.
         """
         return self.c_obj.generation()

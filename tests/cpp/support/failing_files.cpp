@@ -7,8 +7,8 @@
 namespace simdrive::testing_store {
 
 std::string_view to_string(Call call) noexcept {
-  constexpr std::string_view kNames[] = {"open", "read", "write", "size",   "truncate", "sync",
-                                         "lock", "map",  "stat",  "rename", "remove",   "sync_directory"};
+  constexpr std::string_view kNames[] = {"open", "read", "write", "reserve", "size",   "truncate",      "sync",
+                                         "lock", "map",  "stat",  "rename",  "remove", "sync_directory"};
   return kNames[static_cast<std::size_t>(call)];
 }
 
@@ -89,6 +89,12 @@ class FailingFiles::OpenFile final : public ForwardingFile {
     store::Written written = under_->write_at(offset, std::span(&part, 1));
     if (written.status.ok()) written.status = error_for(Call::write, path(), verdict.kind);
     return written;
+  }
+
+  [[nodiscard]] Result<void> reserve(std::uint64_t offset, std::uint64_t bytes) override {
+    const Verdict verdict = owner_.judge(Call::reserve, path());
+    if (verdict.fails && verdict.kind == FaultKind::no_space) return error_for(Call::write, path(), verdict.kind);
+    return under_->reserve(offset, bytes);
   }
 
   [[nodiscard]] Result<std::uint64_t> size() override {

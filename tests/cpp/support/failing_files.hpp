@@ -20,6 +20,7 @@ enum class Call : std::uint8_t {
   open,
   read,
   write,
+  reserve,  ///< fails with ENOSPC, or not at all
   size,
   truncate,
   sync,

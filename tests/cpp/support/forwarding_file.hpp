@@ -26,6 +26,9 @@ class ForwardingFile : public store::File {
     return under_->write_at(offset, pieces);
   }
   void expect(std::uint64_t offset, std::uint64_t bytes) noexcept override { under_->expect(offset, bytes); }
+  [[nodiscard]] Result<void> reserve(std::uint64_t offset, std::uint64_t bytes) override {
+    return under_->reserve(offset, bytes);
+  }
   [[nodiscard]] Result<std::uint64_t> size() override { return under_->size(); }
   [[nodiscard]] Result<void> truncate(std::uint64_t size) override { return under_->truncate(size); }
   [[nodiscard]] Result<void> sync_data() override { return under_->sync_data(); }

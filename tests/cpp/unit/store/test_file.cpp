@@ -157,6 +157,23 @@ TEST_P(FileTest, WhatIsExpectedIsNotThereYet) {
   EXPECT_EQ(read(*file, 0, 100), "0123");
 }
 
+TEST_P(FileTest, WhatIsReservedIsNotThereYet) {
+  const auto file = fresh();
+  ASSERT_EQ(write(*file, 0, {"0123"}).bytes, 4U);
+  EXPECT_TRUE(file->reserve(4, std::uint64_t{1} << 20).ok());
+  EXPECT_EQ(read(*file, 0, 100), "0123");
+#ifdef __linux__
+  if (const std::string kind = GetParam(); kind == "system" || kind == "failing") {
+    const Result<void> full = file->reserve(4, std::uint64_t{1} << 62);
+    ASSERT_FALSE(full.ok());
+    EXPECT_EQ(fault_of(full.error()), FileFault::no_room);
+  }
+#endif
+  EXPECT_EQ(file->size().value(), 4U);
+  ASSERT_EQ(write(*file, 4, {"4567"}).bytes, 4U);
+  EXPECT_EQ(read(*file, 0, 100), "01234567");
+}
+
 TEST_P(FileTest, ReadOnlyHandlesDoNotWrite) {
   ASSERT_EQ(write(*fresh(), 0, {"abc"}).bytes, 3U);
   const auto file = opened(files(), path(), kReadOnly);
