@@ -262,9 +262,8 @@ void Calls::read(Call call, BytesView args, Scratch& scratch, Payloads& found, A
     keys = *list;
   }
   if (auto looked_up = backend_.look_up(keys, found); !looked_up) {
-    const std::string subject = call == Call::read
-                                    ? key_hint(single)
-                                    : std::to_string(keys.size()) + " keys, the first is " + key_hint(keys[0]);
+    std::string subject = call == Call::read ? key_hint(single) : std::to_string(keys.size()) + " keys";
+    if (call != Call::read && !keys.empty()) subject += ", the first is " + key_hint(keys.front());
     return answer.fail(error_text(call, subject, looked_up.error()));
   }
   scratch.head.clear();

@@ -75,6 +75,9 @@ TEST_F(ServiceTest, NamesOperationKeyAndCauseOfErrors) {
   EXPECT_EQ(call(client, Method::erase, key_args(view(""))).text(), "delete, the empty key: no room on the disk");
   EXPECT_EQ(call(client, Method::read, key_args(view("ab"))).text(), "read, key 6162: no room on the disk");
   EXPECT_EQ(call(client, Method::file_size, {}).text(), "file_size: no room on the disk");
+  Gather none;
+  codec::encode_batch_read_request({}, none);
+  EXPECT_EQ(call(client, Method::batch_read, flat(none)).text(), "batch_read, 0 keys: no room on the disk");
   backend_.fail_with(std::nullopt);
 
   for (const std::size_t size : {std::size_t{100}, std::size_t{5} << 20}) {
