@@ -1,6 +1,7 @@
 #include "net/server_socket.hpp"
 
 #include <algorithm>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/beast/http/field.hpp>
 #include <boost/beast/websocket/error.hpp>
 #include <boost/beast/websocket/rfc6455.hpp>
@@ -22,22 +23,6 @@ namespace {
 constexpr std::size_t kAhead = std::size_t{64} << 10;
 constexpr std::size_t kHeadPiece = 4096;
 constexpr std::size_t kReasonMax = 123;
-
-using Context = asio::io_context;
-
-// Beast's stream owns a timer, and a timer's context has descriptors: one for each thread, not for each connection.
-std::shared_ptr<Context> thread_context() {
-#ifdef _WIN32
-  // Kept by the connections alone: its end waits for a thread of its own, which cannot end while this one does, as both
-  // need the lock of the system's loader.
-  thread_local std::weak_ptr<Context> kept;
-  std::shared_ptr<Context> context = kept.lock();
-  if (!context) kept = context = std::make_shared<Context>(1);
-#else
-  thread_local const std::shared_ptr<Context> context = std::make_shared<Context>(1);
-#endif
-  return context;
-}
 
 // What every connection of a thread receives into when its reads are small.
 std::vector<std::uint8_t>& thread_memory() {
@@ -77,11 +62,27 @@ std::uint16_t violation_code(const ErrorCode& ec) noexcept {
 
 }  // namespace
 
+struct ServerSocket::Timers {
+  // The first timer takes the descriptors.
+  Timers() { const asio::steady_timer first(context); }
+  asio::io_context context{1};
+};
+
+Result<std::shared_ptr<ServerSocket::Timers>> ServerSocket::make_timers() {
+  try {
+    return std::make_shared<Timers>();
+  } catch (const boost::system::system_error& error) {
+    Error e{Errc::bind_failed, "there is no descriptor left to serve connections with: " + error.code().message()};
+    e.system_code = error.code().value();
+    return e;
+  }
+}
+
 struct ServerSocket::Impl {
   enum class Phase : std::uint8_t { http, upgrading, open, over };
 
-  Impl(Socket s, const ServerSocketLimits& l, ServerEvents& e)
-      : events(e), limits(l), socket(std::move(s)), context(thread_context()), queue(*context) {
+  Impl(Socket s, const ServerSocketLimits& l, ServerEvents& e, std::shared_ptr<Timers> t)
+      : events(e), limits(l), socket(std::move(s)), timers(std::move(t)), queue(timers->context) {
     head.emplace(limits);
   }
   // Queued operations refer to the stream: they go first.
@@ -317,14 +318,16 @@ struct ServerSocket::Impl {
   bool broken = false;
   bool fin_sent = false;
   std::optional<HttpHead> head;
-  // In this order: operations in the stream live in the queue's pool, the stream's timer in the context.
-  std::shared_ptr<Context> context;
+  // In this order: operations in the stream live in the queue's pool, the stream's timer in the context of all.
+  std::shared_ptr<Timers> timers;
   OpQueue queue;
   std::optional<websocket::stream<ServerTransport, false>> stream;
 };
 
-ServerSocket::ServerSocket(Socket socket, const ServerSocketLimits& limits, ServerEvents& events)
-    : impl_(std::make_unique<Impl>(std::move(socket), limits, events)) {}
+ServerSocket::ServerSocket(Socket socket, const ServerSocketLimits& limits, ServerEvents& events,
+                           std::shared_ptr<Timers> timers)
+    : impl_(std::make_unique<Impl>(std::move(socket), limits, events,
+                                   timers ? std::move(timers) : std::make_shared<Timers>())) {}
 ServerSocket::~ServerSocket() = default;
 
 std::size_t ServerSocket::receive(std::size_t max) {

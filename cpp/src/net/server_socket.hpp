@@ -72,8 +72,13 @@ struct ServerSocketLimits {
 
 class ServerSocket {
  public:
-  /// `events` must outlive the object.
-  ServerSocket(Socket socket, const ServerSocketLimits& limits, ServerEvents& events);
+  /// Timers that the sockets of one thread share. They have descriptors: `bind_failed` where none are left.
+  struct Timers;
+  static Result<std::shared_ptr<Timers>> make_timers();
+
+  /// `events` must outlive the object. Without `timers` it makes its own, which may throw.
+  ServerSocket(Socket socket, const ServerSocketLimits& limits, ServerEvents& events,
+               std::shared_ptr<Timers> timers = {});
   ServerSocket(const ServerSocket&) = delete;
   ServerSocket& operator=(const ServerSocket&) = delete;
   ~ServerSocket();

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <chrono>
+#include <exception>
 #include <new>
+#include <string>
 #include <system_error>
 #include <utility>
 
@@ -13,12 +15,18 @@ constexpr std::chrono::milliseconds kTick{250};
 constexpr std::chrono::milliseconds kDrainTick{50};  // somebody waits for the end
 constexpr std::chrono::seconds kSlot{static_cast<int>(LatencyHistogram::kSlotSeconds)};
 
+std::string why(const std::exception& error) {
+  return dynamic_cast<const std::bad_alloc*>(&error) != nullptr ? "out of memory" : error.what();
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Reactor>> Reactor::make(Shared& shared) {
   Result<std::unique_ptr<net::Poller>> poller = net::Poller::make();
   if (!poller) return std::move(poller).error();
-  return std::unique_ptr<Reactor>(new Reactor(shared, std::move(poller).value()));
+  Result<std::shared_ptr<net::ServerSocket::Timers>> timers = net::ServerSocket::make_timers();
+  if (!timers) return std::move(timers).error();
+  return std::unique_ptr<Reactor>(new Reactor(shared, std::move(poller).value(), std::move(timers).value()));
 }
 
 Reactor::~Reactor() { join(); }
@@ -67,15 +75,15 @@ void Reactor::work_done(Session& session) noexcept {
   poller_->wake();
 }
 
-// Where memory runs out, one connection ends, not the process.
+// Where memory or anything else runs out, one connection ends, not the process.
 template <class Action>
 void Reactor::attempt(Session& session, Action action) noexcept {
   try {
     action();
-  } catch (const std::bad_alloc&) {
+  } catch (const std::exception& error) {
     metrics.cut.add();
     session.abandon();
-    shared.log.write(LogLevel::error, "failed", "a connection is cut: out of memory", session.peer());
+    shared.log.write(LogLevel::error, "failed", "a connection is cut: " + why(error), session.peer());
   }
 }
 
@@ -158,8 +166,8 @@ void Reactor::admit(Arrival arrival, net::TimePoint now) {
       next_tick_ = std::min(next_tick_, now + kTick);
       return give_turn(*sessions_.back(), true, false, now);  // its request has mostly come along
     }
-  } catch (const std::bad_alloc&) {
-    shared.log.write(LogLevel::error, "failed", "a connection is refused: out of memory", arrival.accepted.peer);
+  } catch (const std::exception& error) {
+    shared.log.write(LogLevel::error, "failed", "a connection is refused: " + why(error), arrival.accepted.peer);
     metrics.refused.add();
   }
   shared.connections.fetch_sub(1, std::memory_order_relaxed);

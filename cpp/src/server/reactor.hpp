@@ -33,6 +33,7 @@ class Acceptor {
 
 class Reactor final : public SessionHost {
  public:
+  /// With all descriptors that it needs besides those of its connections. `bind_failed` where they are not to be had.
   static Result<std::unique_ptr<Reactor>> make(Shared& shared);
   ~Reactor();
 
@@ -60,7 +61,8 @@ class Reactor final : public SessionHost {
     NoRoom no_room;
   };
 
-  Reactor(Shared& all, std::unique_ptr<net::Poller> poller) : SessionHost(all), poller_(std::move(poller)) {}
+  Reactor(Shared& all, std::unique_ptr<net::Poller> poller, std::shared_ptr<net::ServerSocket::Timers> common)
+      : SessionHost(all, std::move(common)), poller_(std::move(poller)) {}
 
   void loop() noexcept;
   void read_mail(net::TimePoint now);

@@ -75,8 +75,12 @@ bool takes_long(Call call, BytesView args, const Backend& backend) noexcept {
 
 }  // namespace
 
-SessionHost::SessionHost(Shared& all)
-    : shared(all), calls(all.backend, all.limits), receive_buffer(std::size_t{64} << 10), scratch(all.limits) {}
+SessionHost::SessionHost(Shared& all, std::shared_ptr<net::ServerSocket::Timers> common)
+    : shared(all),
+      timers(std::move(common)),
+      calls(all.backend, all.limits),
+      receive_buffer(std::size_t{64} << 10),
+      scratch(all.limits) {}
 
 Payloads& SessionHost::payloads() {
   if (!spare_payloads) spare_payloads = shared.backend.make_payloads();
@@ -87,7 +91,7 @@ Session::Session(SessionHost& host, net::Accepted accepted, NoRoom no_room, net:
     : host_(host),
       shared_(host.shared),
       peer_(std::move(accepted.peer)),
-      socket_(std::move(accepted.socket), socket_limits(host.shared.limits), *this),
+      socket_(std::move(accepted.socket), socket_limits(host.shared.limits), *this, host.timers),
       now_(now),
       ticked_at_(now),
       accepted_at_(now),

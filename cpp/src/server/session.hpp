@@ -32,7 +32,8 @@ enum class NoRoom : std::uint8_t { none, connections, descriptors };
 /// The thread that serves a session, and what all its sessions use in turn.
 class SessionHost {
  public:
-  explicit SessionHost(Shared& shared);
+  /// Without `timers` each session makes its own.
+  explicit SessionHost(Shared& shared, std::shared_ptr<net::ServerSocket::Timers> timers = {});
   SessionHost(const SessionHost&) = delete;
   SessionHost& operator=(const SessionHost&) = delete;
 
@@ -43,6 +44,7 @@ class SessionHost {
 
   // In the order that needs the least padding.
   Shared& shared;
+  std::shared_ptr<net::ServerSocket::Timers> timers;
   std::unique_ptr<Payloads> spare_payloads;
   net::TimePoint replied_at;  // when the last answer was made
   Calls calls;

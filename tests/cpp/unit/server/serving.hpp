@@ -152,6 +152,8 @@ class HeldBackend final : public server::Backend {
   void alter() { altered_ = true; }
   /// Nothing can be read: there is no memory for it.
   void starve() { starved_ = true; }
+  /// Nothing can be read, for a reason that nobody thought of.
+  void surprise() { surprised_ = true; }
   void set_waits(bool waits) { waits_ = waits; }
   [[nodiscard]] std::size_t flushes() const {
     const std::lock_guard lock(mutex_);
@@ -207,6 +209,7 @@ class HeldBackend final : public server::Backend {
         : owner(from), inner(std::move(payloads)) {}
     std::span<const server::Located> all() const noexcept override { return inner->all(); }
     Result<void> read(std::size_t i, std::uint64_t from, MutableBytes out) override {
+      if (owner.surprised_) throw std::runtime_error("out of luck");
       if (owner.starved_) throw std::bad_alloc();
       Result<void> done = inner->read(i, from, out);
       if (owner.altered_ && !out.empty()) out[0] ^= 1;
@@ -246,6 +249,7 @@ class HeldBackend final : public server::Backend {
   bool held_ = false;
   bool waits_ = false;
   std::atomic<bool> starved_{false};
+  std::atomic<bool> surprised_{false};
   std::atomic<bool> altered_{false};
   mutable std::atomic<std::size_t> checks_{0};
 };

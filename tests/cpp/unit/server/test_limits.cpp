@@ -1,6 +1,11 @@
 // What clients may make a server spend, and what happens to those that ask for more.
 #include <gtest/gtest.h>
 
+#ifndef _WIN32
+#include <sys/resource.h>
+#include <unistd.h>
+#endif
+
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -17,6 +22,37 @@ namespace {
 using rpc::Method;
 using rpc::Status;
 using server::Limit;
+
+#ifndef _WIN32
+// Uses up the descriptors of the process.
+class DescriptorLimit {
+ public:
+  DescriptorLimit() { EXPECT_EQ(::getrlimit(RLIMIT_NOFILE, &old_), 0); }
+  DescriptorLimit(const DescriptorLimit&) = delete;
+  DescriptorLimit& operator=(const DescriptorLimit&) = delete;
+  ~DescriptorLimit() { lift(); }
+
+  /// All but `n`, until lift().
+  void leave(std::size_t n) {
+    const int lowest = ::dup(0);
+    ::close(lowest);
+    const rlimit low{static_cast<rlim_t>(lowest) + 64, old_.rlim_max};
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &low), 0);
+    for (int fd = ::dup(0); fd >= 0; fd = ::dup(0)) taken_.push_back(fd);
+    ASSERT_GE(taken_.size(), n);
+    for (; n != 0; --n, taken_.pop_back()) ::close(taken_.back());
+  }
+  void lift() {
+    for (const int fd : taken_) ::close(fd);
+    taken_.clear();
+    ::setrlimit(RLIMIT_NOFILE, &old_);
+  }
+
+ private:
+  rlimit old_{};
+  std::vector<int> taken_;
+};
+#endif
 
 class ServerLimitsTest : public ServiceFixture {
  protected:
@@ -428,6 +464,33 @@ TEST_F(ServerLimitsTest, LeavesDescriptorsToTheProcess) {
   RawClient second = raw();
   second.send(testing_net::kUpgrade);
   EXPECT_TRUE(second.receive_http().starts_with("HTTP/1.1 503"));
+}
+
+// The first upgrade on a thread takes none: what it needs was taken at the start, which else fails.
+TEST_F(ServerLimitsTest, HasAllDescriptorsThatServingTakesFromTheStart) {
+  DescriptorLimit limit;
+  Result<void> started = Error{};
+  for (std::size_t spare = 0; spare < 40; ++spare) {
+    ServerOptions options;
+    options.threads = 2;
+    options.log = log_.sink();
+    service_ = std::make_unique<server::Service>(backend_, options);
+    limit.leave(spare);
+    started = service_->start(options);
+    limit.lift();
+    if (started) break;
+    EXPECT_EQ(started.error().code, Errc::bind_failed) << started.error().detail;
+    service_.reset();
+  }
+  ASSERT_TRUE(started.ok());
+  RawClient first = raw();
+  RawClient second = raw();
+  while (service_->status().stats.accepted != 2) std::this_thread::yield();
+  limit.leave(0);
+  for (RawClient* each : {&first, &second}) {
+    each->send(testing_net::kUpgrade);
+    EXPECT_TRUE(each->receive_http().starts_with("HTTP/1.1 101"));
+  }
 }
 
 TEST_F(ServerLimitsTest, ItsUrlLeadsToItsPath) {

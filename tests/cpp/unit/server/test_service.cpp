@@ -226,7 +226,7 @@ TEST_F(ServiceTest, DoesNotCompleteAReplyThatIsNotWhatWasChecked) {
   EXPECT_TRUE(log_.wait_for("failed", "was changed while it was being sent"));
 }
 
-TEST_F(ServiceTest, LosesOneConnectionWhereMemoryRunsOut) {
+TEST_F(ServiceTest, LosesOneConnectionWhereMemoryRunsOutOrAnythingIsThrown) {
   serve();
   ASSERT_TRUE(backend_.write(view("large"), payload_of(std::size_t{5} << 20)).ok());
   ASSERT_TRUE(backend_.write(view("long"), payload_of(std::size_t{1} << 20)).ok());
@@ -242,6 +242,12 @@ TEST_F(ServiceTest, LosesOneConnectionWhereMemoryRunsOut) {
   }
   EXPECT_TRUE(log_.wait_for_count("failed", 2));
   EXPECT_NE(log_.wait_for("failed", "out of memory")->peer, "");
+  backend_.surprise();
+  RawClient client = raw();
+  client.upgrade();
+  client.request(Method::read, 1, key_args(view("long")));
+  EXPECT_FALSE(client.reply().has_value());
+  EXPECT_TRUE(log_.wait_for("failed", "a connection is cut: out of luck"));
   EXPECT_EQ(call(idle, Method::exists, key_args(view("large"))).status, Status::success);
   EXPECT_TRUE(service_->stop(30).ok());
 }
