@@ -3,6 +3,7 @@
 // Called from all threads of a server at once.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -40,6 +41,15 @@ class Payloads {
   /// Checks the checksum of payload `i` against its bytes: `store_corrupt`, with the offset, if they differ.
   virtual Result<void> check(std::size_t i) = 0;
   virtual void clear() noexcept = 0;
+
+  /// Once `*unwanted`, looking up and check() end soon, with any error. Null: they go on.
+  void end_when(const std::atomic<bool>* unwanted) noexcept { unwanted_ = unwanted; }
+  [[nodiscard]] bool given_up() const noexcept {
+    return unwanted_ != nullptr && unwanted_->load(std::memory_order_relaxed);
+  }
+
+ private:
+  const std::atomic<bool>* unwanted_ = nullptr;
 };
 
 class Backend {

@@ -290,6 +290,7 @@ void Calls::check(Call call, BytesView args, Scratch& scratch, Payloads& found, 
     std::unordered_set<std::uint64_t> starts;
     const bool once = count > 1 && answer.payload_bytes > kCheckAgain;
     for (std::size_t i = 0; i < count; ++i) {
+      if (found.given_up()) return;
       if (!found.all()[i].present) continue;
       if (once && !starts.insert(found.all()[i].start).second) continue;
       if (auto checked = found.check(i); !checked) return spoil(call, args, scratch, i, checked.error(), answer);

@@ -23,9 +23,9 @@ constexpr std::int64_t kTurnBytes = std::int64_t{256} << 10;
 constexpr std::size_t kTurnReceive = std::size_t{1} << 20;
 // Payloads that are longer are checked on another thread: this many bytes take well under a millisecond.
 constexpr std::uint64_t kCheckInline = std::uint64_t{4} << 20;
-// Longer arguments, and more items, are for another thread. Arguments of batch_read stand for far more work.
+// Longer arguments, and more items, are for another thread. Arguments of reads stand for far more work.
 constexpr std::size_t kWriteInline = (std::size_t{1} << 20) + (std::size_t{4} << 10);
-constexpr std::size_t kBatchReadInline = std::size_t{64} << 10;
+constexpr std::size_t kReadInline = std::size_t{64} << 10;
 constexpr std::uint64_t kItemsInline = 16384;
 // After shorter arguments there is no memory worth giving back.
 constexpr std::size_t kTrimFrom = std::size_t{4} << 10;
@@ -65,9 +65,9 @@ rpc::RequestLimits request_limits(const ServerLimits& limits) noexcept {
 bool gives_payloads(Call call) noexcept { return call == Call::read || call == Call::batch_read; }
 
 bool takes_long(Call call, BytesView args, const Backend& backend) noexcept {
-  if (is_write(call) && (args.size() > kWriteInline || backend.writes_may_wait())) return true;
+  const bool write = is_write(call);
+  if (args.size() > (write ? kWriteInline : kReadInline) || (write && backend.writes_may_wait())) return true;
   if (call != Call::batch_read && call != Call::batch_write) return false;
-  if (call == Call::batch_read && args.size() > kBatchReadInline) return true;
   // Packed, each byte may stand for eight items.
   std::uint64_t items = 0;
   return args.size() > kItemsInline / 8 && codec::ColumnReader(args).length(items) && items > kItemsInline;
@@ -279,6 +279,7 @@ void Session::received(std::size_t n, net::MessageKind kind, bool message_done) 
 
 void Session::ended(Error error) {
   ended_ = true;
+  stop_answering();
   lost_ = error.code == Errc::connection_lost;
   if (error.code == Errc::protocol_error) {
     breach(socket_.close_code() == kTooBig ? Limit::message : Limit::protocol, error.detail);
@@ -340,6 +341,7 @@ void Session::own_args(Request& request) {
 
 void Session::carry_out(Request request) {
   const Call call = call_of(request.method_id);
+  if ((ended_ || closing_) && !is_write(call)) return;
   Answer& answer = host_.answer;
   if (!request.refused.empty()) {
     std::string text(request.refused);
@@ -376,6 +378,7 @@ void Session::hand_over(Request request, Call call, bool everything) {
     work->answer = std::move(host_.answer);
     host_.answer = {};
   }
+  work->payloads->end_when(&unheard_);
   working_bytes_ = request.args.size();
   work->request = std::move(request);
   work_ = std::move(work);
@@ -386,7 +389,8 @@ void Session::hand_over(Request request, Call call, bool everything) {
 
 void Session::run() noexcept {
   Work& work = *work_;
-  if (work.everything) {
+  const bool useless = (is_write(work.call) ? cut_ : unheard_).load(std::memory_order_relaxed);
+  if (work.everything && !useless) {
     (void)host_.calls.run(work.call, work.request.args, Patience::wait, work.scratch, *work.payloads, work.answer);
   }
   if (work.answer.payloads) {
@@ -469,6 +473,7 @@ bool Session::send_some() {
 void Session::give_back(std::unique_ptr<Payloads> payloads) noexcept {
   if (!payloads) return;
   payloads->clear();
+  payloads->end_when(nullptr);
   if (!host_.spare_payloads) host_.spare_payloads = std::move(payloads);
 }
 
@@ -557,6 +562,7 @@ void Session::close(std::uint16_t code, std::string_view reason) {
   if (closing_) return;
   socket_.close(code, reason);
   closing_ = true;
+  stop_answering();
   // While it drains, the replies before it have as long to be taken as they had without it.
   if (!draining_) closing_until_ = now_ + kLinger;
   waiting_.clear();
@@ -582,6 +588,8 @@ void Session::cut(Limit limit, std::uint16_t code, std::string_view text) {
 
 void Session::die() noexcept {
   dead_ = true;
+  stop_answering();
+  cut_.store(true, std::memory_order_relaxed);
   socket_.finish();  // the peer need not wait for a worker, nor for a child of fork() that has a copy of the socket
   production_.reset();
   waiting_.clear();

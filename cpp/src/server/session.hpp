@@ -3,6 +3,7 @@
 // thread meanwhile, and those that follow wait. One thread at a time, except run().
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -147,6 +148,7 @@ class Session final : private net::ServerEvents, private rpc::RequestSink, priva
   void enqueue(const rpc::WholeRequest& request);
   void carry_out(Request request);
   static void own_args(Request& request);
+  void stop_answering() noexcept { unheard_.store(true, std::memory_order_relaxed); }
   void hand_over(Request request, Call call, bool everything);
   void reply(const Request& request, Call call, Answer& answer, std::unique_ptr<Payloads>* payloads);
   void send_now(ReplyStream& frames, const Request& request, std::uint32_t stream, Answer& answer);
@@ -209,6 +211,10 @@ class Session final : private net::ServerEvents, private rpc::RequestSink, priva
   bool short_ = false;     // paused for max_unfinished_total
   bool working_ = false;
   bool dead_ = false;
+
+  // For run(), which then begins nothing that is of no use any more.
+  std::atomic<bool> unheard_{false};  // no answer is taken
+  std::atomic<bool> cut_{false};      // dead_
 };
 
 }  // namespace simdrive::server

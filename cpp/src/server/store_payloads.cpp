@@ -92,6 +92,7 @@ Result<void> StorePayloads::read_many() {
   const std::span<const Wanted> all(order_);
   std::uint64_t floor = 0;  // records do not overlap: no payload begins before the end of the record before
   for (std::size_t first = 0; first < all.size();) {
+    if (given_up()) return unwanted();
     const std::size_t room = kKeptMax - std::min(kKeptMax, used_);
     const std::uint64_t lead = room >= kLeadBytes ? kLeadBytes : kLeadMin;
     const std::uint64_t limit = room >= kLeadBytes ? std::min<std::uint64_t>(room, kWindowMax) : kWindowMax;
@@ -245,6 +246,7 @@ Result<std::uint32_t> StorePayloads::checksum(std::uint64_t start, std::uint64_t
   if (piece_ == nullptr) piece_ = std::make_unique_for_overwrite<std::uint8_t[]>(kPieceBytes);
   std::uint32_t value = 0;
   for (std::uint64_t at = start; at < offset;) {
+    if (given_up()) return unwanted();
     const auto bytes = static_cast<std::size_t>(std::min<std::uint64_t>(offset - at, kPieceBytes));
     const MutableBytes part(piece_.get(), bytes);
     if (Result<void> read = read_exactly(at, part, offset); !read) return std::move(read).error();
@@ -253,6 +255,8 @@ Result<std::uint32_t> StorePayloads::checksum(std::uint64_t start, std::uint64_t
   }
   return value;
 }
+
+Error StorePayloads::unwanted() { return {Errc::closed, "nobody waits for the payloads any more"}; }
 
 Error StorePayloads::misuse(std::size_t i) const {
   return Error{.code = Errc::internal,

@@ -55,6 +55,7 @@ class StorePayloads final : public Payloads {
   [[nodiscard]] Result<void> read_exactly(std::uint64_t from, MutableBytes out, std::uint64_t offset);
   [[nodiscard]] Result<std::uint32_t> checksum(std::uint64_t start, std::uint64_t offset);
   [[nodiscard]] Error misuse(std::size_t i) const;
+  static Error unwanted();
   void reserve(std::size_t bytes);
 
   const std::shared_ptr<const store::Engine> engine_;

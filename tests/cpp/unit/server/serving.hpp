@@ -124,15 +124,25 @@ class HeldBackend final : public server::Backend {
     const std::lock_guard lock(mutex_);
     held_ = true;
   }
+  /// And so do look-ups of keys longer than 64 KiB; checks of payloads do until they are given up.
+  void hold_reads() {
+    const std::lock_guard lock(mutex_);
+    reads_held_ = true;
+  }
   void let_go() {
     const std::lock_guard lock(mutex_);
-    held_ = false;
+    held_ = reads_held_ = false;
     changed_.notify_all();
   }
   /// Until so many writes have begun since the start.
   bool wait_for_writes(std::size_t n) {
     std::unique_lock lock(mutex_);
     return changed_.wait_for(lock, std::chrono::seconds(30), [&] { return begun_ >= n; });
+  }
+  /// Until so many checks, or look-ups that wait, have.
+  bool wait_for_reads(std::size_t n) {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, std::chrono::seconds(30), [&] { return reads_begun_ >= n; });
   }
   /// Every call fails with it.
   void fail_with(std::optional<Error> error) {
@@ -177,6 +187,7 @@ class HeldBackend final : public server::Backend {
     return inner_.erase(key, std::move(turn));
   }
   Result<bool> exists(BytesView key) const override {
+    look_at(key);
     if (auto failure = failed()) return *failure;
     return inner_.exists(key);
   }
@@ -194,6 +205,7 @@ class HeldBackend final : public server::Backend {
   }
   Result<void> look_up(std::span<const BytesView> keys, server::Payloads& found) const override {
     if (auto failure = failed()) return *failure;
+    if (!keys.empty()) look_at(keys.front());
     return inner_.look_up(keys, *static_cast<Found&>(found).inner);
   }
   bool writes_may_wait() const noexcept override { return waits_; }
@@ -218,6 +230,7 @@ class HeldBackend final : public server::Backend {
     BytesView at_hand(std::size_t i) noexcept override { return inner->at_hand(i); }
     Result<void> check(std::size_t i) override {
       ++owner.checks_;
+      owner.read([this] { return given_up(); });
       if (auto damaged = owner.damage()) return *damaged;
       return inner->check(i);
     }
@@ -233,6 +246,15 @@ class HeldBackend final : public server::Backend {
     changed_.wait(lock, [this] { return !held_; });
     return failure_;
   }
+  void look_at(BytesView key) const {
+    if (key.size() > std::size_t{64} << 10) read([] { return false; });
+  }
+  void read(const std::function<bool()>& given_up) const {
+    std::unique_lock lock(mutex_);
+    ++reads_begun_;
+    changed_.notify_all();
+    while (reads_held_ && !given_up()) changed_.wait_for(lock, std::chrono::milliseconds(1));
+  }
   std::optional<Error> failed() const {
     const std::lock_guard lock(mutex_);
     return failure_;
@@ -241,12 +263,14 @@ class HeldBackend final : public server::Backend {
   Store store_;
   server::StoreBackend inner_;
   mutable std::mutex mutex_;
-  std::condition_variable changed_;
+  mutable std::condition_variable changed_;
   std::optional<Error> failure_;
   std::optional<Error> damage_;
   std::size_t begun_ = 0;
   std::size_t flushes_ = 0;
+  mutable std::size_t reads_begun_ = 0;
   bool held_ = false;
+  bool reads_held_ = false;
   bool waits_ = false;
   std::atomic<bool> starved_{false};
   std::atomic<bool> surprised_{false};

@@ -161,6 +161,23 @@ TEST_F(ServiceTest, LetsNobodyElseWaitForAWriteOfManyItems) {
   EXPECT_EQ(slow.reply()->status, Status::success);
 }
 
+TEST_F(ServiceTest, LetsNobodyElseWaitForAHugeKey) {
+  serve();
+  const Bytes key = payload_of(std::size_t{2} << 20, true);  // which comes packed
+  backend_.hold_reads();
+  std::vector<RawClient> slow;
+  for (const Method method : {Method::read, Method::exists}) {
+    slow.push_back(raw());
+    slow.back().upgrade();
+    slow.back().request(method, 1, key_args(key));
+    ASSERT_TRUE(backend_.wait_for_reads(slow.size()));
+    Client quick = connect_to(service_->url(), "auto", [](Options& o) { o.timeout = 5; });
+    EXPECT_FALSE(value_of(quick.exists(view("k"))));
+  }
+  backend_.let_go();
+  for (RawClient& each : slow) EXPECT_EQ(each.reply()->status, Status::success);
+}
+
 TEST_F(ServiceTest, HandsWritesThatWaitForADiskToOthers) {
   backend_.set_waits(true);
   serve();
@@ -298,6 +315,47 @@ TEST_F(ServiceTest, CutsWhatDoesNotEndInTime) {
   ASSERT_FALSE(stopped.ok());
   EXPECT_EQ(stopped.error().code, Errc::operation_timeout);
   EXPECT_EQ(backend_.flushes(), 1U);
+}
+
+TEST_F(ServiceTest, GivesUpReadsThatNobodyWaitsFor) {
+  serve();
+  ASSERT_TRUE(backend_.write(view("k"), payload_of(std::size_t{8} << 20)).ok());
+  backend_.hold_reads();
+  std::vector<RawClient> clients;
+  for (std::size_t i = 0; i < 8; ++i) {
+    clients.push_back(raw());
+    clients.back().upgrade();
+    for (std::uint32_t id = 1; id <= 3; ++id) clients.back().request(Method::read, id, key_args(view("k")));
+  }
+  ASSERT_TRUE(backend_.wait_for_reads(4));  // as many as there are threads for
+  for (std::size_t i = 0; i < 4; ++i) clients[i].close();
+  ASSERT_TRUE(backend_.wait_for_reads(5));
+  while (service_->status().stats.connections > 4) std::this_thread::yield();
+  const Result<void> stopped = service_->stop(0);
+  ASSERT_FALSE(stopped.ok());
+  EXPECT_EQ(stopped.error().code, Errc::operation_timeout);
+}
+
+TEST_F(ServiceTest, BeginsNoWriteOfAConnectionThatWasCut) {
+  serve();
+  backend_.hold();
+  std::vector<RawClient> clients;
+  std::uint64_t sent = 0;
+  for (const char* key : {"a", "b", "c"}) {  // one more than there are threads for
+    clients.push_back(raw());
+    clients.back().upgrade();
+    const std::string request =
+        RawClient::request_text(Method::write, 1, write_args(view(key), payload_of(std::size_t{2} << 20)));
+    clients.back().send(request);
+    sent += request.size();
+  }
+  ASSERT_TRUE(backend_.wait_for_writes(2));
+  while (service_->status().stats.bytes_received < sent) std::this_thread::yield();
+  std::thread stopper([&] { EXPECT_FALSE(service_->stop(0).ok()); });
+  for (RawClient& client : clients) EXPECT_TRUE(client.ends());
+  backend_.let_go();
+  stopper.join();
+  EXPECT_EQ(value_of(backend_.size()), 2U);
 }
 
 TEST_F(ServiceTest, IdleConnectionsMayBeCut) {

@@ -445,6 +445,21 @@ TEST(StoreBackend, AFlippedByteIsFoundByCheck) {
   }
 }
 
+TEST(StoreBackend, WhatNobodyWantsAnyMoreEnds) {
+  Rig rig;
+  rig.put("large", generated_bytes(1, 4 * kPiece));
+  rig.put("small", generated_bytes(2, 100));
+  ASSERT_TRUE(rig.find({"large"}).ok());
+  std::atomic<bool> unwanted{true};
+  rig.found->end_when(&unwanted);
+  EXPECT_FALSE(rig.found->check(0).ok());
+  EXPECT_FALSE(rig.find({"large", "small"}).ok());
+  EXPECT_EQ(rig.reads(), 0U);
+  rig.found->end_when(nullptr);
+  EXPECT_TRUE(rig.find({"large", "small"}).ok());
+  EXPECT_TRUE(rig.found->check(0).ok());
+}
+
 TEST(StoreBackend, ADamagedTrailerIsAnErrorOrAWrongChecksum) {
   Rig rig;
   rig.put("before", generated_bytes(9, 100));
