@@ -71,7 +71,9 @@ class ServerLimits:
         max_request: keys and values of one request. Beyond it: an error reply.
         max_batch_items: keys or entries of a batch. Beyond it: an error reply.
         max_unfinished: received of requests that are not complete, on one connection. Beyond it: Close 1013.
-        max_unfinished_total: the same on all connections; ``None``: a quarter of the machine's memory.
+        max_unfinished_total: the same on all connections, with what requests stand for when they are unpacked, and what
+            is kept of large ones until their replies are taken; ``None``: a quarter of the machine's memory. Beyond it:
+            not read on, then Close 1013, or an error reply.
         max_streams: requests begun and not ended on one connection. Beyond it: Close 1008.
         max_early_bytes: of frames that came before their turn on one connection. Beyond it: Close 1002.
         max_idle_frames: frames without a request among them. Beyond it: Close 1008.

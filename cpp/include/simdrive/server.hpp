@@ -26,7 +26,8 @@ struct ServerLimits {
   /// Keys or entries of one batch: an error reply.
   std::uint64_t max_batch_items = 1'000'000;
   /// Bytes received of requests that are not complete, on one connection and on all of them (0: a quarter of the
-  /// memory of the machine): not read on, then Close 1013.
+  /// memory of the machine): not read on, then Close 1013. The second also counts what is unpacked of requests, and
+  /// kept until replies are taken: an error reply where a request stands for more than there is room for.
   std::uint64_t max_unfinished = (std::uint64_t{1} << 30) + (std::uint64_t{16} << 20);
   std::uint64_t max_unfinished_total = 0;
   /// Requests begun and not ended on one connection: Close 1008.

@@ -45,6 +45,7 @@ bool ColumnReader::bytes(std::uint64_t n, ByteColumn& out) {
   } else {
     if (n > unpacked_left_) return fail(kTooManyUnpacked);
     unpacked_left_ -= n;
+    if (account_ != nullptr && !account_->take(n)) return fail(kNoRoom);
     out.storage.resize(static_cast<std::size_t>(n));
     unpack(in_.data() + at_, layout.density, layout.min, n, out.storage.data());
     out.values = out.storage;
@@ -174,6 +175,11 @@ bool ColumnReader::text(BytesView& out) {
 bool ColumnReader::item_count(std::uint64_t max_items, std::uint64_t& out) {
   if (!length(out)) return false;
   return out <= max_items || fail(kTooManyItems);
+}
+
+bool ColumnReader::room_for(std::uint64_t n, std::size_t bytes_each) {
+  constexpr std::uint64_t kMostPerByte = 8;
+  return account_ == nullptr || account_->take(std::min(n, left() * kMostPerByte) * bytes_each) || fail(kNoRoom);
 }
 
 bool ColumnReader::end() { return left() == 0 || fail("surplus bytes after the message"); }

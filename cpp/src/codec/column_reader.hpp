@@ -15,6 +15,17 @@ namespace simdrive::codec {
 // What an error says whose cause is a limit of ours, not the message.
 inline constexpr const char* kTooManyItems = "too many items";
 inline constexpr const char* kTooManyUnpacked = "packed bytes are more than the limit";
+inline constexpr const char* kNoRoom = "no room for what the message stands for";
+
+/// Is asked before a message is given more memory than it has bytes.
+class MemoryAccount {
+ public:
+  /// False: there is no room for so much more.
+  virtual bool take(std::uint64_t bytes) noexcept = 0;
+
+ protected:
+  ~MemoryAccount() = default;
+};
 
 /// The values of a BYTES column: a view of the message when it is raw, unpacked into `storage` else.
 struct ByteColumn {
@@ -59,9 +70,10 @@ class LengthColumn {
 /// Columns that are read into may have been used before; their memory is used again.
 class ColumnReader {
  public:
-  /// BYTES columns that are packed may hold `max_unpacked` values, all together.
-  explicit ColumnReader(BytesView in, std::uint64_t max_unpacked = ~std::uint64_t{0}) noexcept
-      : in_(in), unpacked_left_(max_unpacked) {}
+  /// BYTES columns that are packed may hold `max_unpacked` values, all together, for which `account` has room.
+  explicit ColumnReader(BytesView in, std::uint64_t max_unpacked = ~std::uint64_t{0},
+                        MemoryAccount* account = nullptr) noexcept
+      : in_(in), unpacked_left_(max_unpacked), account_(account) {}
 
   bool bytes(std::uint64_t n, ByteColumn& out);
   /// INT column of one value.
@@ -80,6 +92,8 @@ class ColumnReader {
   bool text(BytesView& out);
   /// The length of the outermost list.
   bool item_count(std::uint64_t max_items, std::uint64_t& out);
+  /// Whether the account has room for `n` such items, as far as the bytes left can be so many.
+  bool room_for(std::uint64_t n, std::size_t bytes_each);
   /// Nothing may be left.
   bool end();
 
@@ -111,6 +125,7 @@ class ColumnReader {
   BytesView in_;
   std::size_t at_ = 0;
   std::uint64_t unpacked_left_;
+  MemoryAccount* account_;
   const char* fault_ = "";
 };
 

@@ -8,13 +8,15 @@ namespace {
 
 // What trim() leaves of each part.
 constexpr std::size_t kKeepBytes = std::size_t{64} << 10;
+// Of a length, at most: its byte, and what does not fit in one.
+constexpr std::size_t kLengthBytes = 1 + sizeof(std::uint64_t);
 
 }  // namespace
 
 template <class T, class Read>
 Result<T> RequestDecoder::decode(BytesView in, Read read) {
   try {
-    ColumnReader reader(in, limits_.max_unpacked);
+    ColumnReader reader(in, limits_.max_unpacked, limits_.account);
     T out{};
     if (read(reader, out)) return out;
     return reader.error();
@@ -43,9 +45,9 @@ Result<KeyValue> RequestDecoder::write(BytesView in) {
 Result<std::span<const KeyValue>> RequestDecoder::batch_write(BytesView in) {
   return decode<std::span<const KeyValue>>(in, [this](ColumnReader& reader, std::span<const KeyValue>& out) {
     std::uint64_t n = 0;
-    if (!reader.item_count(limits_.max_items, n) || !reader.lengths(n, key_sizes_) ||
-        !reader.bytes(key_sizes_.sum(), keys_) || !reader.lengths(n, payload_sizes_) ||
-        !reader.bytes(payload_sizes_.sum(), payloads_) || !reader.end()) {
+    if (!reader.item_count(limits_.max_items, n) || !reader.room_for(n, 2 * kLengthBytes + sizeof(KeyValue)) ||
+        !reader.lengths(n, key_sizes_) || !reader.bytes(key_sizes_.sum(), keys_) ||
+        !reader.lengths(n, payload_sizes_) || !reader.bytes(payload_sizes_.sum(), payloads_) || !reader.end()) {
       return false;
     }
     entries_.resize(static_cast<std::size_t>(n));
@@ -61,8 +63,8 @@ Result<std::span<const KeyValue>> RequestDecoder::batch_write(BytesView in) {
 Result<std::span<const BytesView>> RequestDecoder::batch_read(BytesView in) {
   return decode<std::span<const BytesView>>(in, [this](ColumnReader& reader, std::span<const BytesView>& out) {
     std::uint64_t n = 0;
-    if (!reader.item_count(limits_.max_items, n) || !reader.lengths(n, key_sizes_) ||
-        !reader.bytes(key_sizes_.sum(), keys_) || !reader.end()) {
+    if (!reader.item_count(limits_.max_items, n) || !reader.room_for(n, kLengthBytes + sizeof(BytesView)) ||
+        !reader.lengths(n, key_sizes_) || !reader.bytes(key_sizes_.sum(), keys_) || !reader.end()) {
       return false;
     }
     list_.resize(static_cast<std::size_t>(n));

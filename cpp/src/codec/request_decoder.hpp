@@ -17,6 +17,8 @@ struct DecodeLimits {
   std::uint64_t max_items = kItemsMax;
   /// Keys and payloads of one request together, as far as they came packed: each byte may stand for eight.
   std::uint64_t max_unpacked = ~std::uint64_t{0};
+  /// Asked before memory is taken for what is packed, and for lists of items.
+  MemoryAccount* account = nullptr;
 };
 
 /// Decodes requests one after another; the memory it takes is used again. Keys and payloads of raw columns are views of

@@ -41,6 +41,8 @@ class Payloads {
   /// Checks the checksum of payload `i` against its bytes: `store_corrupt`, with the offset, if they differ.
   virtual Result<void> check(std::size_t i) = 0;
   virtual void clear() noexcept = 0;
+  /// Bytes that it holds.
+  [[nodiscard]] virtual std::size_t memory() const noexcept = 0;
 
   /// Once `*unwanted`, looking up and check() end soon, with any error. Null: they go on.
   void end_when(const std::atomic<bool>* unwanted) noexcept { unwanted_ = unwanted; }

@@ -21,6 +21,9 @@ constexpr std::string_view kNullPayload = "NULL-byte payloads cannot be written 
 
 constexpr std::size_t kHintBytes = 16;
 constexpr std::size_t kKeepBytes = std::size_t{64} << 10;
+// What looking up a key, and saying what was found, take at most; and what writing an entry does.
+constexpr std::uint64_t kReadBytes = 96;
+constexpr std::uint64_t kWriteBytes = 64;
 // Up to so many bytes of payloads, checking is quicker than finding out what was checked.
 constexpr std::uint64_t kCheckAgain = std::uint64_t{1} << 20;
 
@@ -124,7 +127,7 @@ void Answer::clear() noexcept {
   head.clear();
   payloads = false;
   payload_bytes = 0;
-  over_limit = false;
+  exceeded.reset();
 }
 
 void Answer::fail(std::string_view text) {
@@ -171,6 +174,12 @@ bool Calls::carry_out(Call call, BytesView args, Patience patience, Scratch& scr
   return true;
 }
 
+bool Calls::has_room(Call call, BytesView args, std::uint64_t bytes, Scratch& scratch, Answer& answer) const {
+  if (scratch.account == nullptr || scratch.account->take(bytes)) return true;
+  refuse(call, args, {Errc::protocol_error, codec::kNoRoom}, answer);
+  return false;
+}
+
 bool Calls::take_turn(Patience patience, Backend::Turn& turn) const {
   if (patience == Patience::wait) return true;
   turn = backend_.try_turn();
@@ -210,6 +219,7 @@ bool Calls::batch_write(BytesView args, Patience patience, Scratch& scratch, Ans
       return true;
     }
   }
+  if (!has_room(Call::batch_write, args, entries->size() * kWriteBytes, scratch, answer)) return true;
   Backend::Turn turn;
   if (!take_turn(patience, turn)) return false;
   const Result<std::uint64_t> tail = backend_.batch_write(*entries, std::move(turn));
@@ -261,6 +271,7 @@ void Calls::read(Call call, BytesView args, Scratch& scratch, Payloads& found, A
     if (!list) return refuse(call, args, list.error(), answer);
     keys = *list;
   }
+  if (!has_room(call, args, keys.size() * kReadBytes, scratch, answer)) return;
   if (auto looked_up = backend_.look_up(keys, found); !looked_up) {
     std::string subject = call == Call::read ? key_hint(single) : std::to_string(keys.size()) + " keys";
     if (call != Call::read && !keys.empty()) subject += ", the first is " + key_hint(keys.front());
@@ -315,10 +326,13 @@ void Calls::spoil(Call call, BytesView args, Scratch& scratch, std::size_t i, co
 
 void Calls::refuse(Call call, BytesView args, const Error& error, Answer& answer) const {
   std::string why;
-  bool over_limit = true;
+  std::optional<Limit> exceeded = Limit::request;
   if (error.code == Errc::out_of_memory) {
     why = "the server has no memory for this request";
-    over_limit = false;
+    exceeded.reset();
+  } else if (error.detail == codec::kNoRoom) {
+    why = "the server has no room for this request beside others (its option max_unfinished_total)";
+    exceeded = Limit::unfinished_total;
   } else if (error.detail == codec::kTooManyItems) {
     why = "the batch has more than " + std::to_string(limits_.max_batch_items) + " items, the server's limit for one";
   } else if (error.detail == codec::kTooManyUnpacked) {
@@ -328,7 +342,7 @@ void Calls::refuse(Call call, BytesView args, const Error& error, Answer& answer
     return answer.fail(kUndecodable);
   }
   turn_down(call, args, why, answer);
-  answer.over_limit = over_limit;
+  answer.exceeded = exceeded;
 }
 
 void Calls::turn_down(Call call, BytesView args, std::string_view why, Answer& answer) {

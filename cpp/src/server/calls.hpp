@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,9 +26,12 @@ namespace simdrive::server {
 
 /// Memory that one call after another uses. One thread at a time.
 struct Scratch {
-  explicit Scratch(const ServerLimits& limits) noexcept
-      : requests({.max_items = limits.max_batch_items, .max_unpacked = limits.max_request}) {}
+  /// Calls that take much have to ask `room`, if there is one.
+  explicit Scratch(const ServerLimits& limits, codec::MemoryAccount* room = nullptr) noexcept
+      : account(room),
+        requests({.max_items = limits.max_batch_items, .max_unpacked = limits.max_request, .account = room}) {}
 
+  codec::MemoryAccount* account;
   codec::RequestDecoder requests;
   Gather head;
   std::vector<std::uint64_t> sizes;
@@ -44,8 +48,8 @@ struct Answer {
   rpc::Status status = rpc::Status::success;
   /// The body, or what comes before the payloads.
   Bytes head;
-  /// It is an error because the request exceeds one of the server's limits.
-  bool over_limit = false;
+  /// It is an error because the request exceeds this limit.
+  std::optional<Limit> exceeded;
   /// Whether all payloads found follow, one after another, and how many bytes they are.
   bool payloads = false;
   std::uint64_t payload_bytes = 0;
@@ -73,6 +77,7 @@ class Calls {
 
  private:
   bool carry_out(Call call, BytesView args, Patience patience, Scratch& scratch, Payloads& found, Answer& answer) const;
+  bool has_room(Call call, BytesView args, std::uint64_t bytes, Scratch& scratch, Answer& answer) const;
   bool take_turn(Patience patience, Backend::Turn& turn) const;
   bool write(BytesView args, Patience patience, Scratch& scratch, Answer& answer) const;
   bool batch_write(BytesView args, Patience patience, Scratch& scratch, Answer& answer) const;

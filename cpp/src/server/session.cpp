@@ -34,8 +34,6 @@ constexpr std::size_t kMostWaiting = 1024;
 constexpr std::uint64_t kMostWaitingBytes = std::uint64_t{16} << 20;
 constexpr std::uint64_t kWaitingCost = 256;
 constexpr std::int64_t kReplyCost = 64;
-// A connection that keeps less than this is not held back for what others keep.
-constexpr std::uint64_t kSmallShare = std::uint64_t{64} << 10;
 // How long the peer has to answer a Close frame or to take an HTTP answer.
 constexpr std::chrono::seconds kLinger{2};
 // The same while the server stops: a client that is idle need not look at what comes until its next call.
@@ -92,6 +90,7 @@ Session::Session(SessionHost& host, net::Accepted accepted, NoRoom no_room, net:
       shared_(host.shared),
       peer_(std::move(accepted.peer)),
       socket_(std::move(accepted.socket), socket_limits(host.shared.limits), *this, host.timers),
+      charge_(host.shared),
       now_(now),
       ticked_at_(now),
       accepted_at_(now),
@@ -130,6 +129,7 @@ void Session::work_done(net::TimePoint now) {
   working_bytes_ = 0;
   const std::unique_ptr<Work> work = std::move(work_);
   if (!dead_) reply(work->request, work->call, work->answer, &work->payloads);
+  if (!production_) charge_.set(0);
   give_back(std::move(work->payloads));
   if (!dead_) go_on();
 }
@@ -350,7 +350,7 @@ void Session::carry_out(Request request) {
       text += ", " + std::to_string(shared_.limits.max_request) + " bytes (its option max_request)";
     }
     Calls::turn_down(call, request.args, text, answer);
-    answer.over_limit = over_limit;
+    if (over_limit) answer.exceeded = Limit::request;
     return reply(request, call, answer, nullptr);
   }
   if (takes_long(call, request.args, shared_.backend)) return hand_over(std::move(request), call, true);
@@ -368,13 +368,14 @@ void Session::carry_out(Request request) {
 
 void Session::hand_over(Request request, Call call, bool everything) {
   own_args(request);
-  auto work = std::make_unique<Work>(shared_.limits);
+  auto work = std::make_unique<Work>(shared_.limits, charge_);
   work->call = call;
   work->everything = everything;
   if (everything) {
     work->payloads = shared_.backend.make_payloads();
   } else {
     work->payloads = std::move(host_.spare_payloads);
+    charge_.set(work->payloads->memory());
     work->answer = std::move(host_.answer);
     host_.answer = {};
   }
@@ -404,13 +405,13 @@ void Session::run() noexcept {
 void Session::reply(const Request& request, Call call, Answer& answer, std::unique_ptr<Payloads>* payloads) {
   Metrics& metrics = host_.metrics;
   const auto index = static_cast<std::size_t>(call);
-  if (answer.over_limit)
-    breach(Limit::request, {reinterpret_cast<const char*>(answer.head.data()), answer.head.size()});
+  if (answer.exceeded)
+    breach(*answer.exceeded, {reinterpret_cast<const char*>(answer.head.data()), answer.head.size()});
   if (!closing_ && !ended_) {
     const std::uint32_t stream = rpc::reply_stream_id(dialect_, next_stream_++);
     Payloads* const found = payloads != nullptr ? payloads->get() : nullptr;
     if (answer.body_bytes() > kInlineReply) {
-      production_ = std::make_unique<Production>(std::move(answer), dialect_, stream, request, payloads);
+      production_ = std::make_unique<Production>(std::move(answer), dialect_, stream, request, payloads, charge_);
       answer = {};
     } else {
       ReplyStream frames(dialect_, stream, request.request_id, request.method_id, answer, found);

@@ -18,6 +18,7 @@
 #include "rpc/dialect.hpp"
 #include "rpc/request_reader.hpp"
 #include "server/calls.hpp"
+#include "server/charge.hpp"
 #include "server/metrics.hpp"
 #include "server/reply_stream.hpp"
 #include "server/shared.hpp"
@@ -110,7 +111,7 @@ class Session final : private net::ServerEvents, private rpc::RequestSink, priva
   };
   /// What another thread does for the session, or has done.
   struct Work {
-    explicit Work(const ServerLimits& limits) : scratch(limits) {}
+    Work(const ServerLimits& limits, Charge& charge) : scratch(limits, &charge) {}
     Request request;
     Call call = Call::unknown;
     bool everything = true;  // else only the payloads of `answer` are to be checked
@@ -121,10 +122,17 @@ class Session final : private net::ServerEvents, private rpc::RequestSink, priva
   /// An answer that is sent piece by piece.
   struct Production {
     Production(Answer from, rpc::Dialect dialect, std::uint32_t stream_id, const Request& request,
-               std::unique_ptr<Payloads>* found)
-        : answer(std::move(from)),
+               std::unique_ptr<Payloads>* found, Charge& memory)
+        : charge(memory),
+          answer(std::move(from)),
           payloads(found != nullptr ? std::move(*found) : nullptr),
-          stream(dialect, stream_id, request.request_id, request.method_id, answer, payloads.get()) {}
+          stream(dialect, stream_id, request.request_id, request.method_id, answer, payloads.get()) {
+      charge.set(answer.head.capacity() + (payloads ? payloads->memory() : 0));
+    }
+    Production(const Production&) = delete;
+    Production& operator=(const Production&) = delete;
+    ~Production() { charge.set(0); }
+    Charge& charge;
     Answer answer;
     std::unique_ptr<Payloads> payloads;
     ReplyStream stream;
@@ -177,6 +185,7 @@ class Session final : private net::ServerEvents, private rpc::RequestSink, priva
   std::unique_ptr<rpc::RequestReader> reader_;
   rpc::Dialect dialect_ = rpc::Dialect::d13;
   std::deque<Request> waiting_;
+  Charge charge_;  // for what is being carried out or answered, besides its own bytes
   std::unique_ptr<Work> work_;
   std::unique_ptr<Production> production_;
   std::uint64_t waiting_bytes_ = 0;

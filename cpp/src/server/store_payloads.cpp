@@ -44,9 +44,7 @@ void StorePayloads::clear() noexcept {
   file_.reset();
   empty(found_);
   empty(places_);
-  empty(hashes_);
-  empty(offsets_);
-  empty(order_);
+  forget_keys();
   used_ = 0;
   in_piece_ = kNowhere;
   if (capacity_ > kIdleBytes) {
@@ -55,10 +53,23 @@ void StorePayloads::clear() noexcept {
   }
 }
 
+// Nothing of them is needed once all is found.
+void StorePayloads::forget_keys() noexcept {
+  empty(hashes_);
+  empty(offsets_);
+  empty(order_);
+}
+
+std::size_t StorePayloads::memory() const noexcept {
+  const auto bytes = [](const auto&... items) { return (... + (items.capacity() * sizeof(*items.data()))); };
+  return bytes(found_, places_, hashes_, offsets_, order_) + capacity_ + (piece_ != nullptr ? kPieceBytes : 0);
+}
+
 Result<void> StorePayloads::look_up(std::span<const BytesView> keys) {
   clear();
   Result<void> done = locate(keys);
   if (done && file_ != nullptr) done = found_.size() == 1 ? read_one() : read_many();
+  forget_keys();
   if (!done) clear();
   return done;
 }

@@ -28,6 +28,7 @@ class StorePayloads final : public Payloads {
   [[nodiscard]] BytesView at_hand(std::size_t i) noexcept override;
   Result<void> check(std::size_t i) override;
   void clear() noexcept override;
+  [[nodiscard]] std::size_t memory() const noexcept override;
 
  private:
   static constexpr std::size_t kNowhere = std::numeric_limits<std::size_t>::max();
@@ -57,6 +58,7 @@ class StorePayloads final : public Payloads {
   [[nodiscard]] Error misuse(std::size_t i) const;
   static Error unwanted();
   void reserve(std::size_t bytes);
+  void forget_keys() noexcept;
 
   const std::shared_ptr<const store::Engine> engine_;
   std::shared_ptr<store::File> file_;

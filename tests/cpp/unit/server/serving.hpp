@@ -235,6 +235,7 @@ class HeldBackend final : public server::Backend {
       return inner->check(i);
     }
     void clear() noexcept override { inner->clear(); }
+    std::size_t memory() const noexcept override { return inner->memory(); }
     const HeldBackend& owner;
     std::unique_ptr<server::Payloads> inner;
   };

@@ -274,6 +274,57 @@ TEST_F(ServerLimitsTest, KeepsLittleMoreThanItsShareOfRequestsThatDoNotEnd) {
   EXPECT_EQ(service_->unfinished.load(), 0U);
 }
 
+// A short request may stand for many keys, and what is known of each is kept until the reply is taken.
+TEST_F(ServerLimitsTest, CountsWhatItKeepsOfManyKeysUntilTheReplyIsTaken) {
+  serve([](ServerOptions& o) { o.limits.max_unfinished_total = 25'000'000; });
+  ASSERT_TRUE(backend_.write({}, payload_of(1000)).ok());
+  Gather gathered;
+  codec::encode_batch_read_request(std::vector<BytesView>(200'000), gathered);
+  const Bytes args = flat(gathered);
+  ASSERT_LT(args.size(), 30'000U);
+  RawClient first = raw();
+  first.upgrade();
+  first.request(Method::batch_read, 1, args);
+  ASSERT_TRUE(first.next().has_value());
+  EXPECT_GT(service_->unfinished.load(), 6'000'000U);
+  EXPECT_LT(service_->unfinished.load(), 10'000'000U);
+  RawClient second = raw();
+  second.upgrade();
+  second.request(Method::batch_read, 1, args);
+  const auto reply = second.reply();
+  ASSERT_TRUE(reply.has_value());
+  EXPECT_EQ(reply->text().substr(0, 200),
+            "batch_read, 200000 keys: the server has no room for this request beside others (its option "
+            "max_unfinished_total)");
+  expect_breach(Limit::unfinished_total);
+  second.request(Method::read, 2, key_args({}));
+  EXPECT_EQ(second.reply()->status, Status::success);
+  first.close();
+  while (service_->unfinished.load() != 0) std::this_thread::yield();
+  second.request(Method::batch_read, 3, args);
+  EXPECT_EQ(second.reply()->status, Status::success);
+}
+
+TEST_F(ServerLimitsTest, CountsWhatPackedArgumentsStandFor) {
+  serve([](ServerOptions& o) { o.limits.max_unfinished_total = std::uint64_t{8} << 20; });
+  RawClient client = raw();
+  client.upgrade();
+  const Bytes value = payload_of(std::size_t{12} << 20, true);
+  const auto packed = [&](std::size_t n) {
+    Gather out;
+    codec::encode_write_request(view("k"), BytesView(value).first(n), out, codec::Packing::canonical);
+    return flat(out);
+  };
+  ASSERT_LT(packed(value.size()).size(), std::size_t{2} << 20);
+  client.request(Method::write, 1, packed(value.size()));
+  EXPECT_TRUE(client.reply()->text().starts_with("write, key 6b: the server has no room for this request"));
+  expect_breach(Limit::unfinished_total);
+  client.request(Method::write, 2, packed(value.size() / 2));
+  EXPECT_EQ(client.reply()->status, Status::success);
+  EXPECT_TRUE(service_->stop(30).ok());
+  EXPECT_EQ(service_->unfinished.load(), 0U);
+}
+
 // The dialect is not known yet, and both have no such frame.
 TEST_F(ServerLimitsTest, SaysAtOnceThatAFirstFrameIsOfUnknownKind) {
   serve([](ServerOptions&) {});

@@ -163,7 +163,7 @@ TEST_F(ServiceTest, LetsNobodyElseWaitForAWriteOfManyItems) {
 
 TEST_F(ServiceTest, LetsNobodyElseWaitForAHugeKey) {
   serve();
-  const Bytes key = payload_of(std::size_t{2} << 20, true);  // which comes packed
+  const Bytes key = payload_of(std::size_t{2} << 20);
   backend_.hold_reads();
   std::vector<RawClient> slow;
   for (const Method method : {Method::read, Method::exists}) {
