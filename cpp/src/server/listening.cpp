@@ -110,6 +110,7 @@ void Listening::stop() noexcept {
   if (!open_) return;
   open_ = false;
   if (resume_ == net::TimePoint::max()) reactors_.front()->poller().remove(listener_.fd());
+  resume_ = net::TimePoint::max();  // nothing is resumed any more
   listener_.close();
 }
 

@@ -517,6 +517,30 @@ TEST_F(ServerLimitsTest, LeavesDescriptorsToTheProcess) {
   EXPECT_TRUE(second.receive_http().starts_with("HTTP/1.1 503"));
 }
 
+struct Surroundings final : server::Shared {
+  using Shared::Shared;
+  std::string status_json() const override { return "{}"; }
+};
+
+// Its thread would not sleep until it ends.
+TEST_F(ServerLimitsTest, WantsNoLookAtTheClockAfterItsEndWhileItPauses) {
+  if (server::descriptor_limit() > 0x7fffffff) GTEST_SKIP() << "descriptors are not limited here";
+  ServerOptions options;
+  options.limits.reserved_descriptors = 0x7fffffff;
+  Surroundings shared(backend_, options, 1, 1);
+  std::vector<std::unique_ptr<server::Reactor>> reactors;
+  reactors.push_back(value_of(server::Reactor::make(shared)));
+  net::Listener listener = value_of(net::Listener::tcp("127.0.0.1", 0));
+  const RawClient client(listener.port());
+  server::Listening listening(shared, std::move(listener), reactors);
+  ASSERT_TRUE(listening.begin().ok());
+  const net::TimePoint now = net::Clock::now();
+  listening.accept(now);
+  EXPECT_LT(listening.tick(now), net::TimePoint::max());  // it pauses
+  listening.stop();
+  EXPECT_EQ(listening.tick(now), net::TimePoint::max());
+}
+
 // The first upgrade on a thread takes none: what it needs was taken at the start, which else fails.
 TEST_F(ServerLimitsTest, HasAllDescriptorsThatServingTakesFromTheStart) {
   DescriptorLimit limit;
