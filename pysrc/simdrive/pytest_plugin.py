@@ -3,7 +3,7 @@
 - ``simdrive_server``: a running :class:`simdrive.Server`, one for the test run, with its store in memory. With
   ``--simdrive-url`` the fixtures talk to that server instead, and this one is not to be had.
 - ``simdrive_client``: a :class:`simdrive.Client` of that server. What a test has stored is gone afterwards, unless
-  ``--simdrive-keep`` is given.
+  ``--simdrive-keep`` or ``--simdrive-url`` is given: nothing is removed from a server that is not the run's own.
 - ``simdrive_store``: an empty :class:`simdrive.Store` in a temporary folder.
 """
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("simdrive")
-    group.addoption("--simdrive-url", metavar="URL", help="let simdrive_client talk to this server")
+    group.addoption("--simdrive-url", metavar="URL", help="let simdrive_client talk to this server; nothing is removed")
     group.addoption("--simdrive-keep", action="store_true", help="do not remove what tests have stored")
 
 
@@ -59,7 +59,7 @@ def simdrive_server(_simdrive_running: simdrive.Server | None) -> simdrive.Serve
 def simdrive_client(
     pytestconfig: pytest.Config, _simdrive_running: simdrive.Server | None, _simdrive_memory: simdrive.Store | None
 ) -> Iterator[simdrive.Client]:
-    """A client of the run's server, whose store is empty at first."""
+    """A client of the run's server, whose store is empty at first, or of that at --simdrive-url, as it is."""
     import simdrive
 
     url = _simdrive_running.url if _simdrive_running is not None else pytestconfig.getoption("--simdrive-url")

@@ -61,6 +61,10 @@ def _text(name: str, value: str) -> None:
         raise ConfigurationError(f"{name} must not have a zero byte: {value!r}")
 
 
+# Limits that have 32 bits.
+_SMALL = ("max_streams", "max_connections", "reserved_descriptors", "max_header_bytes", "max_headers")
+
+
 @dataclass(frozen=True)
 class ServerLimits:
     """What clients may make a server spend. Sizes are bytes, times seconds.
@@ -117,7 +121,7 @@ class ServerLimits:
             if field.type == "float":
                 _number(self, field.name, least=0.001, most=86400.0, whole=False)
             else:
-                small = field.name in ("max_streams", "max_connections", "max_header_bytes", "max_headers")
+                small = field.name in _SMALL
                 least = 0 if field.name == "reserved_descriptors" else 1
                 _number(self, field.name, least=least, most=2**31 - 1 if small else 2**62, whole=True)
 
@@ -318,9 +322,19 @@ class Server:
                     error.args = (str(error).replace("set insecure_bind", "give insecure=True"),)
                 raise
             self._owned = owned
+            core = self._core
         _running.add(self)
-        core = self._core
-        threading.Thread(target=_log, args=(core,), name="simdrive-server-log", daemon=True).start()
+        try:
+            threading.Thread(target=_log, args=(core,), name="simdrive-server-log", daemon=True).start()
+        except BaseException as error:
+            with contextlib.suppress(SimdriveError):
+                self._end(0.0, interruptible=False)
+            self._core = None
+            if isinstance(error, RuntimeError):
+                raise SimdriveError(
+                    f"serve: no thread can be had for the log: {error}; end some and try again"
+                ) from error
+            raise
         return self
 
     def _opened(self) -> tuple[Store, Store | None]:

@@ -91,6 +91,25 @@ def test_life(store: simdrive.MemoryStore) -> None:
         simdrive.connect(server.url, retry=simdrive.Retry.NONE)
 
 
+def test_no_thread_for_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begin = threading.Thread.start
+
+    def start(thread: threading.Thread) -> None:
+        if thread.name == "simdrive-server-log":
+            raise RuntimeError("can't start new thread")
+        begin(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    server = Server(tmp_path / "store.bin")
+    with pytest.raises(simdrive.SimdriveError, match="log.*can't start new thread"):
+        server.start()
+    assert not server.running
+    simdrive.Store(tmp_path / "store.bin").close()  # nobody has it
+    monkeypatch.undo()
+    with server:
+        assert server.running
+
+
 def test_restart_at_the_same_port(store: simdrive.MemoryStore) -> None:
     with Server(store) as first:
         port = first.port
@@ -228,7 +247,14 @@ def test_a_servers_url_is_no_store(server: Server) -> None:
 
 @pytest.mark.parametrize(
     "limits",
-    [{"max_frame": 0}, {"stall_timeout": 0}, {"ping_interval": 1e9}, {"max_streams": 2**40}, {"max_message": -1}],
+    [
+        {"max_frame": 0},
+        {"stall_timeout": 0},
+        {"ping_interval": 1e9},
+        {"max_streams": 2**40},
+        {"max_message": -1},
+        {"reserved_descriptors": 2**32},
+    ],
 )
 def test_limits_out_of_range(limits: dict[str, float]) -> None:
     with pytest.raises(simdrive.ConfigurationError, match=next(iter(limits))):
