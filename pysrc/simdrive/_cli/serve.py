@@ -32,7 +32,7 @@ _LIMITS = {
     "max_request": "Bytes of keys and values in one request; beyond: an error reply.",
     "max_batch_items": "Keys or entries of one batch; beyond: an error reply.",
     "max_unfinished": "Bytes of incomplete requests on one connection; beyond: Close 1013.",
-    "max_unfinished_total": "Bytes of the same and of replies' tables on all connections; beyond: not read on, Close 1013.",
+    "max_unfinished_total": "Bytes of the same and for replies, on all connections; beyond: not read on, Close 1013.",
     "max_streams": "Requests begun and not ended on one connection; beyond: Close 1008.",
     "max_early_bytes": "Bytes of frames that came before their turn; beyond: Close 1002.",
     "max_idle_frames": "Short frames without a request among them; beyond: Close 1008.",
