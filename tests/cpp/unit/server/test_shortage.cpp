@@ -145,6 +145,9 @@ TEST_F(ServerShortageTest, WantsNoLookAtTheClockAfterItsEndWhileItPauses) {
 
 // The first upgrade on a thread takes none: what it needs was taken at the start, which else fails.
 TEST_F(ServerShortageTest, HasAllDescriptorsThatServingTakesFromTheStart) {
+#ifdef __SANITIZE_ADDRESS__
+  GTEST_SKIP() << "UBSan opens pipes to find out whether memory can be read";
+#endif
   DescriptorLimit limit;
   Result<void> started = Error{};
   for (std::size_t spare = 0; spare < 40; ++spare) {
