@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import struct
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
-from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import simdrive
-from simdrive import Retry, Value
-from support import bitcode
-from support.fault_peer import GOOD, Behaviour, Call, Connection, FaultPeer
-from support.ports import wait_until
-from support.resident import MIB, data_of, on_linux, settled_bytes, virtual_bytes
+from simdrive import Value
+from support.fault_peer import Behaviour, Call, Connection, FaultPeer
+from support.resident import MIB, data_of, on_linux, virtual_bytes
 
 SIZES = [1, 16, 4095, 4096, 4097, 65535, 65536, 100_000, MIB, 3 * MIB + 1]
 
@@ -164,42 +164,17 @@ def test_threads(peer: FaultPeer) -> None:
 # ---- memory ---------------------------------------------------------------------------------------------------------
 
 
-def lose_half_way(connection: Connection, call: Call) -> None:
-    """A reset when half of the reply is there, of other bytes than the right ones."""
-    wrong = b"\xee" * (16 * MIB)
-    frames = connection.reply_frames(call, bitcode.option(wrong) if call.method == "read" else bitcode.options([wrong]))
-    for data in frames[: len(frames) // 2]:
-        connection.send(data)
-    connection.peer.pause(0.2)
-    connection.reset()
-
-
-def is_below(limit: int) -> bool:
-    return settled_bytes() < limit
-
-
-THREE_LOSSES = [Behaviour(call=lose_half_way) for _ in range(3)]
-
-
-TRIES = 8
-
-
 @on_linux
-@pytest.mark.parametrize("batch", [False, True])
-def test_tries_that_fail_leave_nothing_behind(batch: bool) -> None:
-    data = data_of(16 * MIB)
-    retry = Retry(base=0.001, cap=0.002)
-    with FaultPeer(script=[*THREE_LOSSES, GOOD] * (1 + TRIES)) as peer:
-        given_by(peer, b"key", data)
-        for count in (1, TRIES):  # the peer is in this process, and keeps memory of its own at first
-            limit = settled_bytes() + TRIES * 16 * MIB // 2  # half of what would stay if one try a call stayed
-            for _ in range(count):
-                with simdrive.connect(peer.url, reconnect_spread=0, retry=retry) as client:
-                    value = client.batch_read([b"key"], out="view")[0] if batch else client.read(b"key", out="view")
-                    assert value == data
-                    assert client._stats()["connections"] == 4
-                del value
-        wait_until(partial(is_below, limit), timeout=10, what="the memory comes back")
+@pytest.mark.parametrize("method", ["read", "batch_read"])
+def test_tries_that_fail_leave_nothing_behind(method: str) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "support.lost_tries", method],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert ended.returncode == 0, ended.stderr
 
 
 @on_linux
