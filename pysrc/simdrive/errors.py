@@ -6,6 +6,7 @@ Each is also the built-in exception that fits, so ``except OSError`` or ``except
 from __future__ import annotations
 
 import builtins
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from enum import IntEnum
@@ -373,7 +374,7 @@ def _store_text(code: Code, detail: str, op: str, path: str, offset: int | None)
         text = f"{op} on {path if path.isprintable() else repr(path)}: {text}"
     elif not text.startswith(f"{op} "):
         text = f"{op}: {text}"
-    if code is Code.store_corrupt and offset and str(offset) not in text:
+    if code is Code.store_corrupt and offset and str(offset) not in re.findall(r"\d+", detail.replace(path, "")):
         what, advice, rest = text.partition("; it is left as it is")
         text = f"{what}, at offset {offset}{advice}{rest}"
     return text

@@ -21,7 +21,7 @@ def path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     for name in ("SIMDRIVE_URL", "SIMDRIVE_DEBUG"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
-    path = filled(tmp_path / "store.bin")
+    path = filled(tmp_path / "98.bin")  # the offset, too: a message is not to take the one for the other
     flip(path, LINK_OF_K2)
     return path
 
