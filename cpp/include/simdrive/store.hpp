@@ -279,8 +279,9 @@ class Store {
   /// file; use `rename`), `key_not_found`, `store_corrupt`.
   Result<std::uint64_t> copy(BytesView key, Store& target);
   /// `copy`, `flush` of the target (unless one of the two is in memory), then `erase`: returns the tail of this store.
-  /// What others put under the key meanwhile is copied, too, before it is erased; if they remove the key, the target
-  /// has the entry, and the error is `key_not_found`. If the flush or the erase fails both have it.
+  /// What others put under the key meanwhile is copied, too, before it is erased: at the fourth time they wait for it.
+  /// If they remove the key, the target has the entry, and the error is `key_not_found`. If the flush or the erase
+  /// fails both have it.
   Result<std::uint64_t> transfer(BytesView key, Store& target);
 
   // ---- Reading. An absent key is an empty optional, no error. ----

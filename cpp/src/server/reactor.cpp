@@ -55,7 +55,12 @@ void Reactor::take(net::Accepted accepted, NoRoom no_room) {
       shared.connections.fetch_sub(1, std::memory_order_relaxed);
       return;
     }
-    arrivals_.push_back({std::move(accepted), no_room});
+    try {
+      arrivals_.push_back({std::move(accepted), no_room});
+    } catch (const std::bad_alloc&) {
+      shared.connections.fetch_sub(1, std::memory_order_relaxed);
+      throw;
+    }
     mail_.store(true, std::memory_order_release);
   }
   poller_->wake();
@@ -105,8 +110,7 @@ void Reactor::loop() noexcept {
     turns_.clear();
     for (const net::Poller::Ready& each : ready) {
       if (each.tag == acceptor_) {
-        acceptor_->accept(now);
-        next_tick_ = std::min(next_tick_, acceptor_->tick(now));
+        accept(now);
       } else {
         give_turn(*static_cast<Session*>(each.tag), each.readable, each.broken, now);
       }
@@ -142,6 +146,16 @@ void Reactor::drain(net::TimePoint now) {
   }
 }
 
+void Reactor::accept(net::TimePoint now) noexcept {
+  try {
+    acceptor_->accept(now);
+  } catch (const std::exception& error) {
+    shared.log.write(LogLevel::error, "failed", "a connection is refused: " + why(error));
+    metrics.refused.add();
+  }
+  next_tick_ = std::min(next_tick_, acceptor_->tick(now));
+}
+
 void Reactor::read_mail(net::TimePoint now) {
   {
     const std::lock_guard lock(mutex_);
@@ -161,6 +175,7 @@ void Reactor::read_mail(net::TimePoint now) {
 void Reactor::admit(Arrival arrival, net::TimePoint now) {
   try {
     if (!shared.draining.load(std::memory_order_relaxed)) {
+      make_room();
       sessions_.push_back(std::make_unique<Session>(*this, std::move(arrival.accepted), arrival.no_room, now));
       metrics.accepted.add();
       next_tick_ = std::min(next_tick_, now + kTick);
@@ -171,6 +186,19 @@ void Reactor::admit(Arrival arrival, net::TimePoint now) {
     metrics.refused.add();
   }
   shared.connections.fetch_sub(1, std::memory_order_relaxed);
+}
+
+// Each session is at most once in each of these lists, where nothing may fail any more.
+void Reactor::make_room() {
+  const std::size_t all = sessions_.size() + 1;
+  const auto grow = [all](std::vector<Session*>& list) {
+    if (list.capacity() < all) list.reserve(std::max(all, 2 * list.capacity()));
+  };
+  grow(again_);
+  grow(turns_);
+  grow(finished_work_);
+  const std::lock_guard lock(mutex_);
+  grow(done_);
 }
 
 void Reactor::give_turn(Session& session, bool readable, bool broken, net::TimePoint now) {

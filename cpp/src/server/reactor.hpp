@@ -42,7 +42,7 @@ class Reactor final : public SessionHost {
   Result<void> start(Acceptor* acceptor, std::function<void()> on_exit);
   [[nodiscard]] net::Poller& poller() noexcept { return *poller_; }
 
-  /// Takes over a connection. Any thread.
+  /// Takes over a connection, which is closed if there is no memory for it (std::bad_alloc). Any thread.
   void take(net::Accepted accepted, NoRoom no_room);
   /// Looks at Shared::draining and cut(). Any thread.
   void wake() noexcept { poller_->wake(); }
@@ -65,10 +65,12 @@ class Reactor final : public SessionHost {
       : SessionHost(all, std::move(common)), poller_(std::move(poller)) {}
 
   void loop() noexcept;
+  void accept(net::TimePoint now) noexcept;
   void read_mail(net::TimePoint now);
   template <class Action>
   void attempt(Session& session, Action action) noexcept;
   void admit(Arrival arrival, net::TimePoint now);
+  void make_room();
   void give_turn(Session& session, bool readable, bool broken, net::TimePoint now);
   void settle(Session& session) noexcept;
   void tick(net::TimePoint now);

@@ -10,6 +10,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "simdrive/error.hpp"
@@ -40,13 +41,16 @@ class Engine {
   /// For those that must not wait until others have written what is long: empty if it is not to be had within about
   /// 100 microseconds, in which short writes end. The calls below wait without one. Give it back soon.
   [[nodiscard]] Turn try_turn();
-  Result<std::uint64_t> write(std::uint64_t hash, BytesView payload, Turn turn = {});
+  /// Waits for the turn in both, which are different stores, whoever asks for the same two meanwhile.
+  [[nodiscard]] static std::pair<Turn, Turn> both_turns(Engine& one, Engine& other);
+  /// With `flush` it is on the disk afterwards, whatever the sync mode.
+  Result<std::uint64_t> write(std::uint64_t hash, BytesView payload, Turn turn = {}, bool flush = false);
   Result<std::uint64_t> batch_write(std::span<const HashedPayload> records, bool allow_null, Turn turn = {});
   Result<std::uint64_t> write_stream(std::uint64_t hash, const StreamSource& source);
   Result<std::uint64_t> erase(std::span<const std::uint64_t> hashes, Turn turn = {});
   /// The same for an entry that was read since generation() was `generation`, unless its key has another one by now, or
   /// none: nothing then.
-  Result<std::optional<std::uint64_t>> erase_unchanged(const Entry& entry, std::uint64_t generation);
+  Result<std::optional<std::uint64_t>> erase_unchanged(const Entry& entry, std::uint64_t generation, Turn turn = {});
   Result<std::uint64_t> rename(std::uint64_t from, std::uint64_t to);
   Result<void> flush();
   Result<void> close();
@@ -105,7 +109,7 @@ class Engine {
   [[nodiscard]] Error failed_append(Error error);
   void apply(std::span<const HashedPayload> records, std::span<const std::uint64_t> hashes,
              std::span<const std::uint64_t> offsets);
-  [[nodiscard]] Result<std::uint64_t> commit(Lock lock);
+  [[nodiscard]] Result<std::uint64_t> commit(Lock lock, bool flush = false);
   [[nodiscard]] Result<std::uint64_t> append_records(Lock lock, std::span<const HashedPayload> records);
   [[nodiscard]] Result<bool> add_new_records(std::uint64_t size);
   static void note_last(Generation& generation);

@@ -59,6 +59,13 @@ Engine::Turn Engine::try_turn() {
   return turn;
 }
 
+std::pair<Engine::Turn, Engine::Turn> Engine::both_turns(Engine& one, Engine& other) {
+  Turn first(one.append_mutex_, std::defer_lock);
+  Turn second(other.append_mutex_, std::defer_lock);
+  std::lock(first, second);
+  return {std::move(first), std::move(second)};
+}
+
 Result<Engine::Lock> Engine::lock_for_writing(Turn turn) {
   if (forked() || options_.mode == StoreMode::read) return writable().error();
   if (!turn.owns_lock()) turn = Lock(append_mutex_);
@@ -109,18 +116,18 @@ void Engine::apply(std::span<const HashedPayload> records, std::span<const std::
   generation.tail.store(appender_->tail(), std::memory_order_release);
 }
 
-Result<std::uint64_t> Engine::commit(Lock lock) {
+Result<std::uint64_t> Engine::commit(Lock lock, bool flush) {
   const std::uint64_t tail = appender_->tail();
-  if (options_.sync == StoreSync::none) return tail;
+  if (options_.sync == StoreSync::none && !flush) return tail;
   const std::uint64_t number = syncer_->appended(tail);
   lock.unlock();
-  if (options_.sync == StoreSync::always) {
+  if (options_.sync == StoreSync::always || flush) {
     if (Result<void> synced = syncer_->wait_for(number); !synced) return std::move(synced).error();
   }
   return tail;
 }
 
-Result<std::uint64_t> Engine::write(std::uint64_t hash, BytesView payload, Turn turn) {
+Result<std::uint64_t> Engine::write(std::uint64_t hash, BytesView payload, Turn turn, bool flush) {
   if (!is_storable(payload)) return check_payload(payload).error();
   Result<Lock> lock = lock_for_writing(std::move(turn));
   if (!lock) return std::move(lock).error();
@@ -129,7 +136,7 @@ Result<std::uint64_t> Engine::write(std::uint64_t hash, BytesView payload, Turn 
   const HashedPayload record{hash, payload};
   const std::uint64_t offset = appender_->tail() - kTrailerBytes;
   apply({&record, 1}, {&hash, 1}, {&offset, 1});
-  return commit(std::move(lock).value());
+  return commit(std::move(lock).value(), flush);
 }
 
 Result<std::uint64_t> Engine::batch_write(std::span<const HashedPayload> records, bool allow_null, Turn turn) {
@@ -181,8 +188,8 @@ Result<std::uint64_t> Engine::erase(std::span<const std::uint64_t> hashes, Turn 
   return append_records(std::move(lock).value(), tombstones);
 }
 
-Result<std::optional<std::uint64_t>> Engine::erase_unchanged(const Entry& entry, std::uint64_t generation) {
-  Result<Lock> lock = lock_for_writing();
+Result<std::optional<std::uint64_t>> Engine::erase_unchanged(const Entry& entry, std::uint64_t generation, Turn turn) {
+  Result<Lock> lock = lock_for_writing(std::move(turn));
   if (!lock) return std::move(lock).error();
   // A file that took the place of the one that was read may have another record at the same offset.
   const std::uint64_t offset = entry.offset() + entry.payload().size();

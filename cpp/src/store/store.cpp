@@ -45,12 +45,16 @@ Error key_error(Errc code, std::string detail) { return Error{.code = code, .det
 
 }  // namespace
 
+// So often does transfer() copy an entry that others replace meanwhile, before they have to wait for it.
+constexpr int kFreeTries = 3;
+
 struct Store::Impl {
   std::shared_ptr<store::Engine> engine;
   std::string path;  // as the caller knows it
 
   /// Puts the entry that is copied into `entry`.
-  Result<std::uint64_t> copy(BytesView key, store::Engine& target, std::optional<Entry>& entry) const;
+  Result<std::uint64_t> copy(BytesView key, store::Engine& target, std::optional<Entry>& entry,
+                             store::Engine::Turn turn = {}, bool flush = false) const;
 };
 
 struct EntryIterator::Impl {
@@ -166,7 +170,8 @@ Result<std::uint64_t> Store::rename(BytesView old_key, BytesView new_key) {
   });
 }
 
-Result<std::uint64_t> Store::Impl::copy(BytesView key, store::Engine& target, std::optional<Entry>& entry) const {
+Result<std::uint64_t> Store::Impl::copy(BytesView key, store::Engine& target, std::optional<Entry>& entry,
+                                        store::Engine::Turn turn, bool flush) const {
   if (engine->same_file(target)) {
     return key_error(Errc::invalid_key, "copy: the target is the same store; use rename");
   }
@@ -175,7 +180,7 @@ Result<std::uint64_t> Store::Impl::copy(BytesView key, store::Engine& target, st
   entry = std::move(found).value();
   if (!entry) return key_error(Errc::key_not_found, "copy: there is no entry under the key");
   if (Result<void> good = store::check_entry(*entry, path); !good) return std::move(good).error();
-  return target.write(entry->key_hash(), entry->payload());
+  return target.write(entry->key_hash(), entry->payload(), std::move(turn), flush);
 }
 
 Result<std::uint64_t> Store::copy(BytesView key, Store& target) {
@@ -194,15 +199,17 @@ Result<std::uint64_t> Store::transfer(BytesView key, Store& target) {
       return from.erase({&none, 0});
     }
     // After a power failure the tombstone may be on the disk, and must not be there without the copy.
-    const bool flushes = !from.in_memory() && !to.in_memory() && to.options().sync != StoreSync::always;
-    while (true) {
+    const bool flush = !from.in_memory() && !to.in_memory();
+    for (int tries = 0;; ++tries) {
+      std::pair<store::Engine::Turn, store::Engine::Turn> turns;
+      if (tries == kFreeTries) turns = store::Engine::both_turns(from, to);
       const std::uint64_t generation = from.generation();
       std::optional<Entry> entry;
-      if (Result<std::uint64_t> copied = impl_->copy(key, to, entry); !copied) return copied;
-      if (flushes) {
-        if (Result<void> flushed = to.flush(); !flushed) return std::move(flushed).error();
+      if (Result<std::uint64_t> copied = impl_->copy(key, to, entry, std::move(turns.second), flush); !copied) {
+        return copied;
       }
-      const Result<std::optional<std::uint64_t>> erased = from.erase_unchanged(*entry, generation);
+      const Result<std::optional<std::uint64_t>> erased =
+          from.erase_unchanged(*entry, generation, std::move(turns.first));
       if (!erased) return erased.error();
       if (*erased) return **erased;
     }

@@ -204,8 +204,8 @@ cdef class Store:
         """Moves the value of `key` to another store: `copy`, `flush` of the target, then `delete`.
 
         The flush is left out if one of the two is a `MemoryStore`. What others put under the key meanwhile is copied,
-        too, before it is deleted; if they delete the key, `target` has the value, and ``KeyNotFoundError`` is raised.
-        If the flush or the delete fails both have it.
+        too, before it is deleted: at the fourth time they wait for it. If they delete the key, `target` has the value,
+        and ``KeyNotFoundError`` is raised. If the flush or the delete fails both have it.
         """
         self.copy_to("transfer", key, target, True)
 
