@@ -51,7 +51,7 @@ class Calls:
                 await self._client.write(key, bytearray(VALUES[key]))
             elif kind < 0.9:
                 assert await self._client.batch_read([key, b"no"]) == [VALUES[key], None]
-            elif kind < 0.95:
+            elif kind < 0.99:
                 await self._cancelled(key)
             else:
                 await self._late(key)
