@@ -24,7 +24,7 @@ def lose_half_way(connection: Connection, call: Call) -> None:
     frames = connection.reply_frames(call, bitcode.option(wrong) if call.method == "read" else bitcode.options([wrong]))
     for data in frames[: len(frames) // 2]:
         connection.send(data)
-    connection.peer.pause(0.05)
+    connection.peer.pause(0.2)
     connection.reset()
 
 
