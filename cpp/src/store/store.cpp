@@ -43,10 +43,10 @@ inline Result<std::optional<Entry>> read_one(const store::Engine& engine, std::u
 
 Error key_error(Errc code, std::string detail) { return Error{.code = code, .detail = std::move(detail)}; }
 
-}  // namespace
-
 // So often does transfer() copy an entry that others replace meanwhile, before they have to wait for it.
 constexpr int kFreeTries = 3;
+
+}  // namespace
 
 struct Store::Impl {
   std::shared_ptr<store::Engine> engine;
@@ -202,7 +202,7 @@ Result<std::uint64_t> Store::transfer(BytesView key, Store& target) {
     const bool flush = !from.in_memory() && !to.in_memory();
     for (int tries = 0;; ++tries) {
       std::pair<store::Engine::Turn, store::Engine::Turn> turns;
-      if (tries == kFreeTries) turns = store::Engine::both_turns(from, to);
+      if (tries >= kFreeTries) turns = store::Engine::both_turns(from, to);
       const std::uint64_t generation = from.generation();
       std::optional<Entry> entry;
       if (Result<std::uint64_t> copied = impl_->copy(key, to, entry, std::move(turns.second), flush); !copied) {
